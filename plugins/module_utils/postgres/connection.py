@@ -1,0 +1,61 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Open connections to a PostgreSQL server: the one place where the modules meet psycopg2's connect."""
+
+from __future__ import annotations
+
+import typing as t
+
+try:
+    import psycopg2
+    import psycopg2.extensions
+
+    PSYCOPG2_IMPORT_ERROR: ImportError | None = None
+except ImportError as error:  # said by the module, with the package to install
+    PSYCOPG2_IMPORT_ERROR = error
+
+if t.TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection  # noqa: N812
+
+# The oldest server whose catalogues the collection reads: pg_read_all_data came with 14.
+OLDEST_SERVER = 140000
+
+
+def login_argument_spec() -> dict[str, dict[str, t.Any]]:
+    """The options of the doc fragment ``taaraxtak.production.connection``."""
+    return {
+        "login_unix_socket": {"type": "path"},
+        "login_host": {"type": "str"},
+        "login_port": {"type": "int", "default": 5432},
+        "login_user": {"type": "str"},
+        "login_password": {"type": "str", "no_log": True},
+    }
+
+
+def connect(params: t.Mapping[str, t.Any], *, database: str) -> Connection:
+    """Connect to *database* as a module's ``login_*`` options say.
+
+    Raises ValueError with a sentence for the user where the driver is missing, the server can't be reached or is too old.
+    The session has no timeouts of its own and does not compile queries (jit costs more than catalogue reads take).
+    """
+    if PSYCOPG2_IMPORT_ERROR is not None:
+        raise ValueError("psycopg2 is missing on this host: install the package python3-psycopg2")
+    options = {
+        "dbname": database,
+        "host": params.get("login_unix_socket") or params.get("login_host"),
+        "port": params.get("login_port"),
+        "user": params.get("login_user"),
+        "password": params.get("login_password"),
+        "application_name": "taaraxtak.production",
+        "options": "-c jit=off -c statement_timeout=0 -c idle_in_transaction_session_timeout=0",
+    }
+    try:
+        connection = psycopg2.connect(**{key: value for key, value in options.items() if value is not None})
+    except psycopg2.OperationalError as error:
+        raise ValueError(f"could not connect to the database {database}: {str(error).strip()}") from error
+    if connection.server_version < OLDEST_SERVER:
+        version = connection.server_version // 10000
+        connection.close()
+        raise ValueError(f"PostgreSQL {version} is too old: 14 is the oldest that is supported")
+    return connection
