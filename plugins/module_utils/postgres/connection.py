@@ -36,12 +36,12 @@ def login_argument_spec() -> dict[str, dict[str, t.Any]]:
 def connect(params: t.Mapping[str, t.Any], *, database: str) -> Connection:
     """Connect to *database* as a module's ``login_*`` options say.
 
-    Raises ValueError with a sentence for the user where the driver is missing, the server can't be reached or is too old.
+    Raises ValueError with a sentence for the user where the driver is missing, the server is out of reach or too old.
     The session has no timeouts of its own and does not compile queries (jit costs more than catalogue reads take).
     """
     if PSYCOPG2_IMPORT_ERROR is not None:
         raise ValueError("psycopg2 is missing on this host: install the package python3-psycopg2")
-    options = {
+    options: dict[str, t.Any] = {
         "dbname": database,
         "host": params.get("login_unix_socket") or params.get("login_host"),
         "port": params.get("login_port"),
@@ -51,7 +51,7 @@ def connect(params: t.Mapping[str, t.Any], *, database: str) -> Connection:
         "options": "-c jit=off -c statement_timeout=0 -c idle_in_transaction_session_timeout=0",
     }
     try:
-        connection = psycopg2.connect(**{key: value for key, value in options.items() if value is not None})
+        connection: Connection = psycopg2.connect(**{key: value for key, value in options.items() if value is not None})
     except psycopg2.OperationalError as error:
         raise ValueError(f"could not connect to the database {database}: {str(error).strip()}") from error
     if connection.server_version < OLDEST_SERVER:

@@ -41,7 +41,7 @@ def ordinary_user() -> str | None:
 
 
 class ScratchCluster:
-    """A cluster that lives as long as the ``with`` block. Its superuser is ``postgres``; who reaches the socket may log in.
+    """A cluster that lives as long as the ``with`` block. Whoever reaches the socket may log in, as ``postgres`` too.
 
     ``settings`` are given to the server on its command line, so they can't be altered by what runs in it.
     """
