@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pwd
 import typing as t
 
 try:
@@ -20,6 +23,7 @@ if t.TYPE_CHECKING:
 
 # The oldest server whose catalogues the collection reads: pg_read_all_data came with 14.
 OLDEST_SERVER = 140000
+SESSION = "-c jit=off -c statement_timeout=0 -c idle_in_transaction_session_timeout=0"
 
 
 def login_argument_spec() -> dict[str, dict[str, t.Any]]:
@@ -33,11 +37,43 @@ def login_argument_spec() -> dict[str, dict[str, t.Any]]:
     }
 
 
-def connect(params: t.Mapping[str, t.Any], *, database: str) -> Connection:
+@contextlib.contextmanager
+def acting_as(os_user: str | None) -> t.Iterator[None]:
+    """Be *os_user* for the block (None: stay who you are), so that root can log in by peer as somebody else.
+
+    A server sees the effective user of the moment of the connect. ValueError where that user can't be become.
+    """
+    before = os.geteuid(), os.getegid()
+    if os_user is None:
+        yield
+        return
+    try:
+        user = pwd.getpwnam(os_user)
+    except KeyError as error:
+        raise ValueError(f"there is no user {os_user} on this host") from error
+    if user.pw_uid == before[0]:
+        yield
+        return
+    if before[0] != 0:
+        raise ValueError(f"only root may log in as the user {os_user}: run the task with become")
+    os.setegid(user.pw_gid)
+    try:
+        os.seteuid(user.pw_uid)
+        yield
+    finally:
+        os.seteuid(before[0])
+        os.setegid(before[1])
+
+
+def connect(
+    params: t.Mapping[str, t.Any], *, database: str, session: str = SESSION, timeout: int | None = None
+) -> Connection:
     """Connect to *database* as a module's ``login_*`` options say.
 
     Raises ValueError with a sentence for the user where the driver is missing, the server is out of reach or too old.
-    The session has no timeouts of its own and does not compile queries (jit costs more than catalogue reads take).
+    *session* are the settings of the session: without timeouts of its own and without compiling queries (jit costs
+    more than catalogue reads take). *timeout* is how long to wait for an answer, in seconds.
+    ``params`` may name a ``login_os_user``, whom the server then sees (`acting_as`).
     """
     if PSYCOPG2_IMPORT_ERROR is not None:
         raise ValueError("psycopg2 is missing on this host: install the package python3-psycopg2")
@@ -48,10 +84,14 @@ def connect(params: t.Mapping[str, t.Any], *, database: str) -> Connection:
         "user": params.get("login_user"),
         "password": params.get("login_password"),
         "application_name": "taaraxtak.production",
-        "options": "-c jit=off -c statement_timeout=0 -c idle_in_transaction_session_timeout=0",
+        "options": session or None,
+        "connect_timeout": timeout,
     }
     try:
-        connection: Connection = psycopg2.connect(**{key: value for key, value in options.items() if value is not None})
+        with acting_as(params.get("login_os_user")):
+            connection: Connection = psycopg2.connect(
+                **{key: value for key, value in options.items() if value is not None}
+            )
     except psycopg2.OperationalError as error:
         raise ValueError(f"could not connect to the database {database}: {str(error).strip()}") from error
     if connection.server_version < OLDEST_SERVER:

@@ -1,0 +1,129 @@
+# The only entry point. `make` alone says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+LINK := .ansible/collections/ansible_collections/taaraxtak/production
+INVENTORY ?= inventory/local
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+# What every scenario of molecule shares lies in .config/molecule/config.yml.
+export MOLECULE_GLOB := molecule/*/molecule.yml
+# Whoever calls make may have settings of Python's that are meant for other programs.
+unexport PYTHONPATH PYTHONHOME
+
+PLAYBOOK := ansible-playbook -i $(INVENTORY)
+# As root, packages are installed directly; else by sudo.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+SCENARIOS := $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
+
+.PHONY: help up down status test lint unit contract sanity integration molecule schema changelog clean bench-converge images \
+        packages-python packages-containers packages-postgres venv venv-dev $(addprefix molecule-,$(SCENARIOS))
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  make molecule-NAME      One scenario: $(SCENARIOS)"
+
+# --- The local production environment ---------------------------------------------------------------------------------
+up: venv images ## Provision production and its dump store in two containers, and show them
+	@mkdir -p build
+	@rm -f build/site.log
+	ansible-playbook -i inventory/local molecule/shared/create.yml
+	ansible-playbook -i inventory/local molecule/shared/prepare.yml
+	ANSIBLE_LOG_PATH=build/site.log ansible-playbook -i inventory/local playbooks/site.yml
+	ansible-playbook -i inventory/local playbooks/first_dump.yml
+	@$(MAKE) status
+
+status: venv ## Show what runs where, who may do what, and the newest dump
+	@mkdir -p build
+	@ANSIBLE_DISPLAY_OK_HOSTS=false ANSIBLE_DISPLAY_SKIPPED_HOSTS=false ANSIBLE_SHOW_PER_HOST_START=false \
+	  ansible-playbook -i inventory/local playbooks/status.yml > build/status.log || { cat build/status.log; exit 1; }
+	@cat build/status.txt
+
+down: venv ## Remove the two containers and all that is in them
+	ansible-playbook -i inventory/local molecule/shared/destroy.yml
+
+# --- Tests --------------------------------------------------------------------------------------------------------------
+test: lint unit contract sanity integration molecule ## Run every test (parts have targets of their own)
+
+lint: venv-dev ## Style of roles, playbooks, YAML and Python; types of the core
+	yamllint --strict .
+	ruff format --check .
+	ruff check .
+	mypy
+	ansible-lint --strict
+	antsibull-changelog lint
+
+unit: venv-dev ## The core, by tables and properties
+	python -m pytest tests/unit
+
+contract: venv-dev ## What the parts promise each other and the README promises its readers
+	python -m pytest tests/contract
+
+integration: venv-dev packages-postgres ## The modules against a real PostgreSQL
+	python -m pytest tests/integration -n auto
+
+sanity: venv-dev ## ansible-test sanity, on a copy of what git tracks
+	python tools/sanity.py
+
+molecule: venv-dev images ## Every scenario on real systemd hosts, two at a time
+	python tools/scenarios.py $(SCENARIOS)
+
+$(addprefix molecule-,$(SCENARIOS)): molecule-%: venv-dev images
+	molecule test --scenario-name $*
+
+# --- Everyday work ------------------------------------------------------------------------------------------------------
+schema: venv packages-postgres ## Make schema.sql by running the app's create_tables.py in a throw-away cluster
+	python tools/make_schema.py --app $(or $(APP),sample/collector) --output $(or $(OUTPUT),inventory/production/group_vars/production_hosts/schema.sql)
+
+changelog: venv-dev ## Make CHANGELOG.md from changelogs/fragments
+	antsibull-changelog generate
+
+bench-converge: venv images ## Tasks, seconds and CPU of a run that changes nothing
+	python benchmarks/converge.py
+
+clean: ## Remove what make has made here (containers: make down)
+	rm -rf build .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible $(VENV)
+
+# --- What the above needs -----------------------------------------------------------------------------------------------
+# Installs the packages of PACKAGES that are missing; silent where all are there.
+define install-packages
+	@missing=$$(for package in $(1); do \
+	  [ "$$(dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || echo $$package; done); \
+	if [ -n "$$missing" ]; then echo "Installing" $$missing; \
+	  $(SUDO) apt-get -qq update; \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get -qq install --yes --no-install-recommends $$missing; fi
+endef
+
+packages-python:
+	$(call install-packages,python3 python3-venv)
+
+packages-containers:
+	$(call install-packages,podman runc crun conmon netavark aardvark-dns mmdebstrap uidmap slirp4netns iptables nftables debian-archive-keyring)
+
+packages-postgres:
+	$(call install-packages,postgresql)
+
+images: venv packages-containers
+	@python molecule/images/build.py trixie bookworm
+
+$(LINK):
+	@mkdir -p $(dir $@)
+	@ln -sfn ../../../.. $@
+
+venv: $(LINK) $(VENV)/.runtime
+
+venv-dev: $(LINK) $(VENV)/.dev
+
+# The newest Python from 3.12 on that really runs and can make a virtual environment, else 3.11.
+$(VENV)/.runtime: requirements.txt tools/find_python.sh
+	@$(MAKE) packages-python
+	@python=$$(tools/find_python.sh); echo "Using $$($$python --version) ($$python)"; $$python -m venv --clear $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ 

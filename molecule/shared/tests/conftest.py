@@ -1,0 +1,109 @@
+"""The two hosts, and statements run on the database as a given account of the operating system."""
+
+from __future__ import annotations
+
+import os
+import time
+import typing as t
+
+import pytest
+import testinfra
+
+DATABASE = "taaraxtak"
+REFUSED = "42501"  # insufficient_privilege
+
+
+def scope() -> str:
+    """What the containers' names begin with: `make up` when no scenario runs."""
+    return f"taaraxtak-{os.environ.get('MOLECULE_SCENARIO_NAME', 'up')}"
+
+
+@pytest.fixture(scope="session")
+def production() -> t.Any:
+    """The production host."""
+    return testinfra.get_host(f"podman://{scope()}-production")
+
+
+@pytest.fixture(scope="session")
+def store() -> t.Any:
+    """The host of the dumps."""
+    return testinfra.get_host(f"podman://{scope()}-store")
+
+
+class Login:
+    """Statements as one account of the operating system and one role, by psql over the socket."""
+
+    def __init__(self, host: t.Any, account: str, role: str, database: str = DATABASE) -> None:
+        self.host, self.account, self.role, self.database = host, account, role, database
+
+    def run(self, sql: str) -> t.Any:
+        """Run *sql* in one session and one transaction that is rolled back."""
+        return self._psql("BEGIN; " + sql.rstrip("; ") + "; ROLLBACK")
+
+    def commit(self, sql: str) -> t.Any:
+        """Run *sql* for good."""
+        return self._psql(sql)
+
+    def _psql(self, sql: str) -> t.Any:
+        # One -c for each statement would be one session all the same, but stops being one transaction.
+        return self.host.run(
+            "runuser -u %s -- psql -X -At -v VERBOSITY=sqlstate -v ON_ERROR_STOP=1 -U %s -d %s -c %s",
+            self.account,
+            self.role,
+            self.database,
+            sql,
+        )
+
+    def refused(self, sql: str) -> bool:
+        """Whether the server refuses *sql* for want of a privilege, and for nothing else."""
+        done = self.run(sql)
+        assert done.rc != 0, f"{self.role} was allowed to: {sql}"
+        assert REFUSED in done.stderr, f"{self.role}: {sql}: expected {REFUSED}, got: {done.stderr}"
+        return True
+
+    def allowed(self, sql: str) -> bool:
+        """Whether the server does *sql*."""
+        done = self.run(sql)
+        assert done.rc == 0, f"{self.role} was refused: {sql}: {done.stderr}"
+        return True
+
+
+@pytest.fixture(scope="session")
+def scraper(production: t.Any) -> Login:
+    """collect.py's way in."""
+    return Login(production, "collector", "scraper")
+
+
+@pytest.fixture(scope="session")
+def grafanareader(production: t.Any) -> Login:
+    """Grafana's way in."""
+    return Login(production, "grafana", "grafanareader")
+
+
+@pytest.fixture(scope="session")
+def dumper(production: t.Any) -> Login:
+    """The dumps' way in."""
+    return Login(production, "pgdumper", "dumper")
+
+
+@pytest.fixture(scope="session")
+def dba(production: t.Any) -> Login:
+    """A database administrator's way in."""
+    return Login(production, "alice", "dba")
+
+
+@pytest.fixture(scope="session")
+def postgres(production: t.Any) -> Login:
+    """Break-glass."""
+    return Login(production, "postgres", "postgres")
+
+
+def until(condition: t.Callable[[], bool], *, seconds: float, what: str, host: t.Any = None, unit: str = "") -> None:
+    """Wait until *condition* holds; where it doesn't in time, fail with the journal of *unit*."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(1)
+    journal = host.run("journalctl --no-pager -n 40 -u %s", unit).stdout if host is not None else ""
+    pytest.fail(f"{what}: not within {seconds} s\n{journal}")
