@@ -29,6 +29,11 @@ options:
   login_password:
     description: Password, where the server asks for one. Logins by peer need none.
     type: str
+  login_os_user:
+    description:
+      - The operating system's user to log in as, when the task runs as root and the server asks for the peer.
+      - Root is this user for the moment of the login alone, and by default logs in as the role of the same name.
+    type: str
 requirements:
   - psycopg2 on the host that runs the module (Debian's python3-psycopg2)
 """

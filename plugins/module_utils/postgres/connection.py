@@ -34,7 +34,16 @@ def login_argument_spec() -> dict[str, dict[str, t.Any]]:
         "login_port": {"type": "int", "default": 5432},
         "login_user": {"type": "str"},
         "login_password": {"type": "str", "no_log": True},
+        "login_os_user": {"type": "str"},
     }
+
+
+class AbsentError(ValueError):
+    """What is to be connected to is not there: in check mode an earlier task of the same run may yet make it."""
+
+    def foretold(self, what: str) -> dict[str, t.Any]:
+        """The answer of a module in check mode: that everything would be new is certain, how is not."""
+        return {"changed": True, "msg": f"{what} can't be looked at yet: {self}"}
 
 
 @contextlib.contextmanager
@@ -50,7 +59,7 @@ def acting_as(os_user: str | None) -> t.Iterator[None]:
     try:
         user = pwd.getpwnam(os_user)
     except KeyError as error:
-        raise ValueError(f"there is no user {os_user} on this host") from error
+        raise AbsentError(f"there is no user {os_user} on this host") from error
     if user.pw_uid == before[0]:
         yield
         return
@@ -70,13 +79,14 @@ def connect(
 ) -> Connection:
     """Connect to *database* as a module's ``login_*`` options say.
 
-    Raises ValueError with a sentence for the user where the driver is missing, the server is out of reach or too old.
+    Raises ValueError with a sentence for the user where the server is out of reach or too old; AbsentError where the
+    driver, the account, the socket or the database is not there.
     *session* are the settings of the session: without timeouts of its own and without compiling queries (jit costs
     more than catalogue reads take). *timeout* is how long to wait for an answer, in seconds.
     ``params`` may name a ``login_os_user``, whom the server then sees (`acting_as`).
     """
     if PSYCOPG2_IMPORT_ERROR is not None:
-        raise ValueError("psycopg2 is missing on this host: install the package python3-psycopg2")
+        raise AbsentError("psycopg2 is missing on this host: install the package python3-psycopg2")
     options: dict[str, t.Any] = {
         "dbname": database,
         "host": params.get("login_unix_socket") or params.get("login_host"),
@@ -93,7 +103,10 @@ def connect(
                 **{key: value for key, value in options.items() if value is not None}
             )
     except psycopg2.OperationalError as error:
-        raise ValueError(f"could not connect to the database {database}: {str(error).strip()}") from error
+        said = str(error).strip()
+        absent = "No such file or directory" in said or f'database "{database}" does not exist' in said
+        kind = AbsentError if absent else ValueError
+        raise kind(f"could not connect to the database {database}: {said}") from error
     if connection.server_version < OLDEST_SERVER:
         version = connection.server_version // 10000
         connection.close()

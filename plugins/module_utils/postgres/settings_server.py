@@ -1,0 +1,179 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read what a server makes of its configuration files, replace one of them, and have the server read them again."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import tempfile
+import time
+import typing as t
+from pathlib import Path
+
+from .connection import connect
+from .settings import FileSetting, LiveSetting
+
+with contextlib.suppress(ImportError):  # connection.connect says so before anything here is reached
+    import psycopg2
+
+if t.TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection  # noqa: N812
+
+# A reload is a signal: the postmaster has read its files within milliseconds, on a busy host within seconds.
+RELOAD_SECONDS = 15
+# How long to wait for an answer after a restart: crash recovery aside, a start takes seconds.
+START_SECONDS = 90
+PAUSE = 0.05
+
+
+class Server:
+    """A server as the ``login_*`` options of a module reach it. Every look is a connection of its own.
+
+    An old session may not have seen a reload yet; a new one starts with what the postmaster has read.
+    """
+
+    def __init__(self, params: t.Mapping[str, t.Any]) -> None:
+        self.params = params
+
+    @contextlib.contextmanager
+    def session(self) -> t.Iterator[Connection]:
+        """A session without settings of its own, so that pg_settings shows the server's; ValueError if refused."""
+        connection = connect(self.params, database=self.params["database"], session="", timeout=10)
+        connection.autocommit = True
+        try:
+            yield connection
+        except psycopg2.Error as error:
+            raise ValueError(f"the server refused: {str(error).strip()}") from error
+        finally:
+            connection.close()
+
+    def files(self) -> tuple[list[FileSetting], list[str]]:
+        """What the server would read from its files now, and what it says while it tries that."""
+        with self.session() as connection, connection.cursor() as cursor:
+            # Its reasons are debug messages; untranslated, since they are read by a pattern.
+            cursor.execute("SET lc_messages TO 'C'")
+            cursor.execute("SET client_min_messages TO debug3")
+            connection.notices = []
+            cursor.execute(
+                "SELECT sourcefile, sourceline, name, setting, error FROM pg_catalog.pg_file_settings ORDER BY seqno"
+            )
+            messages = [str(notice) for notice in connection.notices]
+            rows = [(os.path.realpath(row[0]), *row[1:]) for row in cursor.fetchall()]
+        return [FileSetting(*row) for row in rows], messages
+
+    def live(self) -> list[LiveSetting]:
+        """Every setting as a new session sees it."""
+        with self.session() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT name, source, context, pending_restart, sourcefile FROM pg_catalog.pg_settings")
+            return [
+                LiveSetting(name, source, context, pending, os.path.realpath(file) if file else None)
+                for name, source, context, pending, file in cursor.fetchall()
+            ]
+
+    def loaded(self) -> dt.datetime:
+        """When the server last read its files."""
+        return self._moment("SELECT pg_catalog.pg_conf_load_time()")
+
+    def started(self) -> dt.datetime:
+        """When the server was started."""
+        return self._moment("SELECT pg_catalog.pg_postmaster_start_time()")
+
+    def _moment(self, query: str) -> dt.datetime:
+        with self.session() as connection, connection.cursor() as cursor:
+            cursor.execute(query)
+            row = cursor.fetchone()
+        if row is None or not isinstance(row[0], dt.datetime):
+            raise ValueError("the server does not say when it was started")
+        return row[0]
+
+    def reload(self) -> None:
+        """Have the server read its files, and wait until it has. ValueError where it doesn't in time."""
+        before = self.loaded()
+        with self.session() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT pg_catalog.pg_reload_conf()")
+        end = time.monotonic() + RELOAD_SECONDS
+        while self.loaded() <= before:
+            if time.monotonic() > end:
+                raise ValueError(f"the server did not read its files within {RELOAD_SECONDS} s: look at its log")
+            time.sleep(PAUSE)
+
+    def wait_for_start(self, before: dt.datetime) -> None:
+        """Wait until a server answers that was started after *before*. ValueError where none does in time."""
+        end = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                if self.started() > before:
+                    return
+                reason = "it was not restarted"
+            except ValueError as error:
+                reason = str(error)
+            if time.monotonic() > end:
+                raise ValueError(f"no new server answered within {START_SECONDS} s: {reason}")
+            time.sleep(PAUSE * 4)
+
+
+def read_text(path: Path) -> str | None:
+    """The text of *path*, None where there is no such file."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}") from error
+
+
+def newer(path: Path, moment: dt.datetime) -> bool:
+    """Was *path* changed after *moment*?"""
+    return dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC) > moment
+
+
+def replace(path: Path, text: str) -> None:
+    """Write *path* whole or not at all; a new file belongs to its folder's owner, mode 0644. ValueError if it can't."""
+    partial = ""
+    try:
+        like = path.stat() if path.exists() else path.parent.stat()
+        # The server reads no name in its folders that begins with a dot.
+        descriptor, partial = tempfile.mkstemp(prefix=".", suffix=".partial", dir=path.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), 0o644)
+            if os.geteuid() == 0:
+                os.fchown(file.fileno(), like.st_uid, like.st_gid)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(partial).replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        if partial:
+            Path(partial).unlink(missing_ok=True)
+        raise ValueError(f"{path} can't be written: {error.strerror}") from error
+
+
+def put_back(path: Path, text: str | None, times: tuple[int, int] | None) -> None:
+    """Make *path* what it was: *text* with its *times* (ns), or not there."""
+    if text is None:
+        path.unlink(missing_ok=True)
+        _sync(path.parent)
+        return
+    replace(path, text)
+    if times is not None:
+        os.utime(path, ns=times)
+
+
+def times_of(path: Path) -> tuple[int, int] | None:
+    """When *path* was read and changed last, in ns; None where there is no such file."""
+    if not path.exists():
+        return None
+    status = path.stat()
+    return status.st_atime_ns, status.st_mtime_ns
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

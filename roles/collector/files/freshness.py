@@ -1,0 +1,124 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Is the collector still writing? It swallows its errors, so only the age of its newest rows tells.
+
+Reads a JSON file: {"postgres": {keyword arguments of psycopg2.connect},
+"tables": [{"table": "public.x", "column": "measured_at", "max_age": 3600}]}, ages in seconds.
+Says one sentence for each table. Exit status: 0 all fresh, 1 a table is stale, 2 a table could not be looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import typing as t
+
+import psycopg2
+from psycopg2 import sql
+
+FRESH, STALE, UNKNOWN = 0, 1, 2
+CONFIG = "/etc/taaraxtak/freshness.json"
+# A timestamp without time zone is taken for UTC; the newest of a large table without an index takes a scan.
+SESSION = "-c timezone=UTC -c default_transaction_read_only=on -c statement_timeout=300s -c lock_timeout=30s"
+
+
+class Table(t.NamedTuple):
+    """What to look at, and how many seconds old its newest row may be."""
+
+    table: str
+    column: str
+    max_age: float
+
+
+def read_config(path: str) -> tuple[dict[str, t.Any], list[Table]]:
+    """How to connect, and the tables. ValueError with a sentence where the file can't be used."""
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - what argparse gave is a text
+            read = json.load(file)
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}") from error
+    if not isinstance(read, dict) or not isinstance(read.get("postgres"), dict):
+        raise ValueError(f'{path} lacks "postgres", how to connect')
+    tables = read.get("tables")
+    if not isinstance(tables, list) or not tables:
+        raise ValueError(f'{path} lacks "tables", what to look at')
+    return read["postgres"], [read_table(path, entry) for entry in tables]
+
+
+def read_table(path: str, entry: object) -> Table:
+    """One entry of "tables"; ValueError where it is none."""
+    if not isinstance(entry, dict):
+        raise ValueError(f"{path}: {entry!r} is no table")
+    table, column, limit = (entry.get(key) for key in ("table", "column", "max_age"))
+    if not isinstance(table, str) or not all(table.split(".")) or table.count(".") > 1:
+        raise ValueError(f"{path}: {table!r} is no name of a table")
+    if not isinstance(column, str) or not column:
+        raise ValueError(f"{path}: the column of {table} is missing")
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit > 0:
+        raise ValueError(f"{path}: max_age of {table} must be seconds, more than 0")
+    return Table(table, column, float(limit))
+
+
+def age(connection: t.Any, table: Table) -> float | None:
+    """Seconds since the newest row, None where there is no row."""
+    query = sql.SQL("SELECT extract(epoch FROM now() - max({})::timestamptz) FROM {}").format(
+        sql.Identifier(table.column), sql.Identifier(*table.table.split("."))
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        row = cursor.fetchone()
+    return None if row[0] is None else float(row[0])
+
+
+def judge(table: Table, seconds: float | None) -> tuple[int, str]:
+    """The exit status and the sentence for a table whose newest row is *seconds* old."""
+    limit = f"the limit is {table.max_age:.0f} s"
+    if seconds is None:
+        return STALE, f"{table.table} is stale: it has no row; {limit}"
+    if seconds < -table.max_age:
+        return (
+            STALE,
+            f"{table.table} can't be judged fresh: its newest row lies {-seconds:.0f} s in the future; {limit}",
+        )
+    verdict = FRESH if seconds <= table.max_age else STALE
+    return verdict, f"{table.table} is {'fresh' if verdict == FRESH else 'stale'}: {seconds:.0f} s old; {limit}"
+
+
+def look(connection: t.Any, table: Table) -> tuple[int, str]:
+    """`judge`, or why the table could not be looked at."""
+    try:
+        return judge(table, age(connection, table))
+    except psycopg2.Error as error:
+        return UNKNOWN, f"{table.table} could not be looked at: {str(error).strip().splitlines()[0]}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Say a sentence for each table; the worst of them is the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config", nargs="?", default=CONFIG, help=f"the JSON file (default: {CONFIG})")
+    given = parser.parse_args(arguments)
+    try:
+        postgres, tables = read_config(given.config)
+        connection = psycopg2.connect(**{"connect_timeout": 30, **postgres, "options": SESSION})
+    except (ValueError, psycopg2.Error) as error:
+        print(f"could not look: {str(error).strip()}")
+        return UNKNOWN
+    except TypeError as error:
+        print(f'could not look: "postgres" has what psycopg2.connect does not take: {error}')
+        return UNKNOWN
+    connection.autocommit = True
+    try:
+        outcomes = [look(connection, table) for table in tables]
+    finally:
+        connection.close()
+    for _status, sentence in outcomes:
+        print(sentence)
+    return max(status for status, _sentence in outcomes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

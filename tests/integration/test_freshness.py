@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).resolve().parents[2] / "roles" / "collector" / "files" / "freshness.py"
+
+
+@pytest.fixture
+def look(server, database, tmp_path):
+    """Run the program on (table, column, max_age) triples, or with another config; its status and its sentences."""
+    postgres = {"host": str(server.cluster.socket), "port": server.cluster.port, "user": "postgres", "dbname": database}
+
+    def call(*tables, config=None, **more):
+        path = tmp_path / "freshness.json"
+        entries = [dict(zip(("table", "column", "max_age"), table, strict=True)) for table in tables]
+        read = {"postgres": {**postgres, **more}, "tables": entries} if config is None else config
+        path.write_text(read if isinstance(read, str) else json.dumps(read))
+        done = subprocess.run(
+            [sys.executable, str(PROGRAM), str(path)], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.stderr == ""
+        return done.returncode, done.stdout.splitlines()
+
+    return call
+
+
+@pytest.fixture
+def sql(server, database):
+    return lambda text: server.run(text, database=database)
+
+
+def test_new_rows_are_fresh(look, sql):
+    sql("CREATE TABLE a (at timestamptz); INSERT INTO a VALUES (now() - interval '1 day'), (now() - interval '9 s')")
+    status, said = look(("public.a", "at", 60), ("a", "at", 60))
+    assert status == 0
+    assert len(said) == 2
+    assert said[0].startswith("public.a is fresh: ")
+    assert said[0].endswith("the limit is 60 s")
+
+
+def test_old_rows_are_stale_and_named_with_their_age(look, sql):
+    sql("CREATE TABLE a (at timestamptz); INSERT INTO a VALUES (now() - interval '1 day')")
+    sql("CREATE TABLE b (at timestamptz); INSERT INTO b VALUES (now())")
+    status, said = look(("public.b", "at", 60), ("public.a", "at", 3600))
+    assert status == 1
+    assert said[0].startswith("public.b is fresh")
+    assert said[1] == "public.a is stale: 86400 s old; the limit is 3600 s"
+
+
+def test_an_empty_table_is_stale(look, sql):
+    sql("CREATE TABLE a (at timestamptz)")
+    assert look(("public.a", "at", 60)) == (1, ["public.a is stale: it has no row; the limit is 60 s"])
+
+
+def test_a_timestamp_without_time_zone_is_utc(look, sql, server, database):
+    server.run(f"ALTER DATABASE \"{database}\" SET timezone = 'Asia/Tehran'")
+    sql("CREATE TABLE a (at timestamp); INSERT INTO a VALUES (now() AT TIME ZONE 'UTC' - interval '100 s')")
+    assert look(("public.a", "at", 200))[0] == 0
+    assert look(("public.a", "at", 50))[0] == 1
+
+
+def test_a_row_of_the_future_does_not_count_as_fresh(look, sql):
+    sql("CREATE TABLE a (at timestamptz); INSERT INTO a VALUES (now() + interval '1 day')")
+    status, said = look(("public.a", "at", 60))
+    assert status == 1
+    assert "in the future" in said[0]
+
+
+def test_names_are_quoted(look, sql):
+    sql('CREATE TABLE "A b""; DROP" ("At" timestamptz); INSERT INTO "A b""; DROP" VALUES (now())')
+    assert look(('public.A b"; DROP', "At", 60))[0] == 0
+
+
+def test_what_cannot_be_looked_at_wins_and_the_rest_is_still_said(look, sql):
+    sql("CREATE TABLE a (at timestamptz, n int); INSERT INTO a VALUES (now())")
+    sql("CREATE TABLE b (at timestamptz)")
+    tables = [("public.c", "at", 60), ("public.a", "nothing", 60), ("public.a", "n", 60)]
+    status, said = look(*tables, ("public.b", "at", 60), ("public.a", "at", 60))
+    assert status == 2
+    assert [line.split(":")[0] for line in said] == [
+        "public.c could not be looked at",
+        "public.a could not be looked at",
+        "public.a could not be looked at",
+        "public.b is stale",
+        "public.a is fresh",
+    ]
+
+
+def test_a_missing_privilege_is_no_staleness(look, sql, server):
+    sql("CREATE TABLE a (at timestamptz)")
+    server.run("DROP ROLE IF EXISTS freshness_test; CREATE ROLE freshness_test LOGIN")
+    status, said = look(("public.a", "at", 60), user="freshness_test")
+    server.run("DROP ROLE freshness_test")
+    assert (status, said) == (2, ["public.a could not be looked at: permission denied for table a"])
+
+
+def test_no_server_is_said(look, tmp_path):
+    status, said = look(("public.a", "at", 60), host=str(tmp_path))
+    assert status == 2
+    assert said[0].startswith("could not look: ")
+
+
+GOOD = {"table": "a", "column": "at", "max_age": 1}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "{",
+        "[]",
+        {"tables": [GOOD]},
+        {"postgres": {}},
+        {"postgres": {}, "tables": []},
+        {"postgres": {}, "tables": ["a"]},
+        {"postgres": {}, "tables": [{**GOOD, "table": "a.b.c"}]},
+        {"postgres": {}, "tables": [{**GOOD, "table": None}]},
+        {"postgres": {}, "tables": [{**GOOD, "column": ""}]},
+        {"postgres": {}, "tables": [{**GOOD, "max_age": 0}]},
+        {"postgres": {}, "tables": [{**GOOD, "max_age": True}]},
+        {"postgres": {"no_such_option": 1}, "tables": [GOOD]},
+        {"postgres": {"port": []}, "tables": [GOOD]},
+    ],
+)
+def test_a_bad_config_is_said_and_is_no_staleness(look, config):
+    status, said = look(config=config)
+    assert status == 2
+    assert len(said) == 1
+    assert said[0].startswith("could not look: ")
+
+
+def test_no_config_is_said(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), str(tmp_path / "x")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "can't be read: No such file or directory" in done.stdout

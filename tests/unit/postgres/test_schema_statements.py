@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.schema_statements import (
+    lint,
+    split,
+    without_noise,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@pytest.mark.parametrize(
+    ("text", "statements"),
+    [
+        ("", []),
+        (" ;; -- nothing; here\n /* nor; /* here; */ ; */ ", []),
+        ("SELECT 1; SELECT 2", ["SELECT 1", "SELECT 2"]),
+        ("SELECT ';', \"a;b\", E'\\';', $$;$$, $x$;$$;$x$;", ["SELECT ';', \"a;b\", E'\\';', $$;$$, $x$;$$;$x$"]),
+        ("SELECT 'it''s;' -- ;\n, 1;", ["SELECT 'it''s;' -- ;\n, 1"]),
+        ("SELECT a$b$, c$b$;SELECT 2", ["SELECT a$b$, c$b$", "SELECT 2"]),
+        ("SELECT $1; SELECT 2", ["SELECT $1", "SELECT 2"]),
+        (
+            "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END; SELECT 3",
+            [
+                "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END",
+                "SELECT 3",
+            ],
+        ),
+    ],
+)
+def test_statements_end_at_their_semicolon_alone(text, statements):
+    assert [statement.text for statement in split(text)] == statements
+
+
+def test_a_statement_knows_its_line():
+    assert [statement.line for statement in split("-- one\n\nSELECT\n 1;\n/* five */ SELECT 2;")] == [3, 5]
+
+
+@pytest.mark.parametrize("opened", ["SELECT 'a", 'SELECT "a', "SELECT $x$ a", "SELECT 1 /* a", "SELECT E'a\\'"])
+def test_what_stays_open_is_named_with_its_line(opened):
+    with pytest.raises(ValueError, match=r"line 2: .* does not end"):
+        split("\n" + opened)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "BEGIN",
+        "begin work",
+        "START TRANSACTION",
+        "COMMIT",
+        "/* x */ Commit",
+        "END",
+        "ROLLBACK",
+        "ROLLBACK TO a",
+        "ABORT",
+        "SAVEPOINT a",
+        "RELEASE a",
+        "PREPARE TRANSACTION 'a'",
+        "COMMIT PREPARED 'a'",
+        "DISCARD ALL",
+        "SET ROLE postgres",
+        'SET "role" TO postgres',
+        "SET /* */ LOCAL ROLE a",
+        "SET SESSION ROLE a",
+        "SET SESSION AUTHORIZATION a",
+        "SET LOCAL SESSION AUTHORIZATION a",
+        "SET session_authorization = a",
+        "RESET ROLE",
+        "RESET SESSION AUTHORIZATION",
+        "RESET ALL",
+        "SET TRANSACTION READ ONLY",
+        "COPY t FROM stdin",
+        "COPY t FROM PROGRAM 'id'",
+        "DO $$ BEGIN END $$",
+        "\\connect other",
+        "SELECT 1 \\gexec",
+    ],
+)
+def test_what_leaves_the_transaction_or_the_role_is_refused_with_its_line(statement):
+    with pytest.raises(ValueError, match="line 2: "):
+        lint(f"SELECT 1;\n{statement};\n")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SET LOCAL work_mem TO '64MB'",
+        "ALTER TABLE t ADD COLUMN role text",
+        "PREPARE p AS SELECT 1",
+        "SELECT 'COMMIT; ROLLBACK'",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$",
+        "COMMENT ON TABLE t IS 'begin'",
+        "UPDATE t SET role = 'a'",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+    ],
+)
+def test_plain_statements_may_be_run(statement):
+    assert [found.text for found in lint(statement + ";")] == [statement]
+
+
+def test_every_refused_line_is_named():
+    with pytest.raises(ValueError, match=r"(?s)line 1: COMMIT.*line 3: RESET ROLE"):
+        lint("COMMIT;\nSELECT 1;\nRESET ROLE;")
+
+
+def test_a_text_without_a_statement_is_refused():
+    with pytest.raises(ValueError, match="no statement"):
+        lint("-- later\n")
+
+
+def test_the_noise_of_pg_dump_is_left_out():
+    text = "SET x = 0; SELECT pg_catalog.set_config('search_path', '', false); CREATE TABLE public.t (); SELECT 1"
+    assert [statement.text for statement in without_noise(split(text))] == ["CREATE TABLE public.t ()", "SELECT 1"]
+
+
+PIECES = st.sampled_from(["SELECT 1", "'a;b'", '"c;d"', "$$;$$", "-- e;f\n", "/* ;g */", ", 2", "\n", "E'\\\\;'"])
+
+
+@given(st.lists(st.lists(PIECES, min_size=1).map(" ".join), min_size=1))
+def test_no_statement_is_lost_nor_split(statements):
+    written = [statement for statement in statements if split(statement)]
+    found = split(";\n".join(f"{statement}\n" for statement in statements))
+    assert len(found) == len(written)
+    for statement, original in zip(found, written, strict=True):
+        assert statement.text in original
+        assert split(statement.text)[0].text == statement.text
