@@ -98,12 +98,17 @@ def postgres(production: t.Any) -> Login:
     return Login(production, "postgres", "postgres")
 
 
-def until(condition: t.Callable[[], bool], *, seconds: float, what: str, host: t.Any = None, unit: str = "") -> None:
-    """Wait until *condition* holds; where it doesn't in time, fail with the journal of *unit*."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(1)
-    journal = host.run("journalctl --no-pager -n 40 -u %s", unit).stdout if host is not None else ""
-    pytest.fail(f"{what}: not within {seconds} s\n{journal}")
+@pytest.fixture(scope="session")
+def until() -> t.Callable[..., None]:
+    """A function that waits until a condition holds; where it doesn't in time, it fails with the journal of a unit."""
+
+    def wait(condition: t.Callable[[], bool], *, seconds: float, what: str, host: t.Any, unit: str) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if condition():
+                return
+            time.sleep(1)
+        journal = host.run("journalctl --no-pager -n 40 -u %s", unit).stdout
+        pytest.fail(f"{what}: not within {seconds} s\n{journal}")
+
+    return wait

@@ -69,7 +69,7 @@ def test_a_key_in_the_home_opens_nothing(host):
 
 
 def test_time_is_utc(host):
-    assert host.check_output("date +%%Z") == "UTC"
+    assert host.check_output("date +%Z") == "UTC"
 
 
 def test_sudoers_are_valid(host):
@@ -84,7 +84,7 @@ def test_nobody_but_root_becomes_a_service_account(production):
         shadow = production.check_output("getent shadow %s", account).split(":")[1]
         assert shadow[:1] in "!*"
     for account in ("collector", "grafana", "pgdumper"):
-        assert "may not run sudo" in production.run("sudo -l -U %s", account).stdout
+        assert "is not allowed to run sudo" in production.run("sudo -l -U %s", account).stdout
 
 
 def test_facts_are_not_left_behind(host):

@@ -1,0 +1,85 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The names of dumps: ``DATABASE_YYYY-MM-DD-HH.MM.SS.sql.zst``, in UTC, and of the manifest beside each."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import re
+
+SUFFIX = ".sql.zst"
+MANIFEST_SUFFIX = ".manifest.json"
+PARTIAL_SUFFIX = ".partial"
+_STAMP = "%Y-%m-%d-%H.%M.%S"
+
+# 63 bytes is PostgreSQL's limit for a name; a leading dash would be an option, a leading dot a hidden file.
+_DATABASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}", re.ASCII)
+_NAME = re.compile(
+    r"([A-Za-z0-9_][A-Za-z0-9_-]{0,62})_([0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{2}\.[0-9]{2}\.[0-9]{2})\.sql\.zst", re.ASCII
+)
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class DumpName:
+    """What the name of a dump says: the database and the second, in UTC, in which the dump was started."""
+
+    database: str
+    started: dt.datetime
+
+    def __post_init__(self) -> None:
+        if _DATABASE.fullmatch(self.database) is None:
+            raise ValueError(
+                f"the database name {self.database!r} can't be part of a file name: dumps are made of databases whose "
+                "names have ASCII letters, digits, _ and - alone, at most 63 of them, and no - at the beginning"
+            )
+        if self.started.utcoffset() != dt.timedelta(0):
+            raise ValueError("the time in the name of a dump must be in UTC")
+        if self.started.microsecond:
+            object.__setattr__(self, "started", self.started.replace(microsecond=0))
+
+    def __str__(self) -> str:
+        stamp = self.started.strftime(_STAMP).rjust(19, "0")
+        return f"{self.database}_{stamp}{SUFFIX}"
+
+    @property
+    def manifest(self) -> str:
+        """The name of the manifest beside the dump."""
+        return f"{self}{MANIFEST_SUFFIX}"
+
+    @classmethod
+    def parse(cls, name: str) -> DumpName:
+        """Read a name; ValueError unless it is exactly one that ``str()`` of a DumpName gives."""
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise ValueError(f"{_shown(name)} is not the name of a dump: DATABASE_YYYY-MM-DD-HH.MM.SS{SUFFIX}")
+        try:
+            started = dt.datetime.strptime(match[2], _STAMP).replace(tzinfo=dt.UTC)
+        except ValueError:
+            raise ValueError(f"{_shown(name)} is not the name of a dump: there is no such date or time") from None
+        return cls(match[1], started)
+
+
+def manifest_owner(file_name: str) -> DumpName | None:
+    """The dump whose manifest *file_name* is; None where it is no manifest's name."""
+    if not file_name.endswith(MANIFEST_SUFFIX):
+        return None
+    try:
+        return DumpName.parse(file_name.removesuffix(MANIFEST_SUFFIX))
+    except ValueError:
+        return None
+
+
+def utc_text(when: dt.datetime) -> str:
+    """*when* as ``2026-11-22T03:00:00Z``."""
+    return when.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read_utc(text: str) -> dt.datetime:
+    """Read what `utc_text` writes; ValueError for anything else."""
+    return dt.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=dt.UTC)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 120 else text[:120] + "…")

@@ -1,0 +1,176 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The snapshot that a dump is made in: what pg_dump will copy, counted. The one file here that needs psycopg2."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import typing as t
+
+import psycopg2
+import psycopg2.extensions
+from psycopg2 import sql
+
+from .counts import Counted
+from .processes import DumpError
+from .scan import qualified
+
+# A session whose client is gone ends within this many milliseconds, even in the middle of a query (14 and newer).
+CONNECTION_CHECK = "-c client_connection_check_interval=1000"
+# What the role or the database may have set must not cut a long dump, hide rows or change a name's meaning.
+_OPTIONS = (
+    f"{CONNECTION_CHECK} -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 "
+    "-c idle_session_timeout=0 -c row_security=off -c search_path= -c jit=off -c synchronize_seqscans=off "
+    "-c max_parallel_workers_per_gather=0"
+)
+OLDEST_SERVER = 140000
+# So many names fit into one LOCK comfortably.
+_LOCK_BATCH = 500
+
+# What pg_dump copies: ordinary tables (partitions too) outside the system's schemas that no extension owns, and the
+# configuration tables of extensions that did not come with the server. Unlogged ones can't be read on a standby.
+# The root is pg_dump's own rule: somewhere above, hash partitions by an enum's operator class.
+_TABLES = """
+SELECT n.nspname, c.relname, false AS config, '' AS condition, rn.nspname, rc.relname
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_class rc ON c.relispartition AND rc.oid = pg_partition_root(c.oid) AND EXISTS (
+         SELECT FROM pg_partition_ancestors(c.oid) a
+           JOIN pg_partitioned_table p ON p.partrelid = a.relid
+           JOIN pg_opclass o ON o.oid = ANY (p.partclass)
+           JOIN pg_am m ON m.oid = o.opcmethod
+          WHERE o.opcname = 'enum_ops' AND o.opcnamespace = 'pg_catalog'::regnamespace AND m.amname = 'hash')
+  LEFT JOIN pg_namespace rn ON rn.oid = rc.relnamespace
+ WHERE c.relkind = 'r'
+   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+   AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
+   AND NOT EXISTS (SELECT FROM pg_depend d
+                    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0 AND d.deptype = 'e')
+UNION ALL
+SELECT n.nspname, c.relname, true, coalesce(x.condition, ''), NULL, NULL
+  FROM pg_extension e
+ CROSS JOIN LATERAL unnest(e.extconfig, e.extcondition) AS x (relation, condition)
+  JOIN pg_class c ON c.oid = x.relation
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE e.oid >= 16384 AND c.relkind = 'r' AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
+ ORDER BY 1, 2
+"""
+
+# The row as JSON, since its columns differ from 14 to 18.
+_SETTINGS = """
+SELECT pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, to_jsonb(d)->>'datlocprovider',
+       coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale')
+  FROM pg_database d WHERE d.datname = current_database()
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table that pg_dump copies; a condition goes with an extension's configuration table."""
+
+    schema: str
+    name: str
+    config: bool
+    condition: str
+    root: str | None
+
+    def counting(self) -> sql.Composable:
+        """COPY of a table gives its own rows alone; with a condition pg_dump copies a query, that sees heirs too."""
+        relation = sql.Identifier(self.schema, self.name)
+        if self.condition:
+            # The condition is SQL that the extension registered, to be run as it stands: pg_dump does the same.
+            return sql.SQL("SELECT count(*) FROM {} ").format(relation) + sql.SQL(self.condition)
+        return sql.SQL("SELECT count(*) FROM ONLY {}").format(relation)
+
+
+class Snapshot:
+    """A REPEATABLE READ READ ONLY transaction, exported for pg_dump, with its tables locked against change."""
+
+    def __init__(self, *, database: str, socket: str, port: int, role: str, lock_wait_timeout: int) -> None:
+        try:
+            self._connection = psycopg2.connect(
+                dbname=database,
+                host=socket,
+                port=port,
+                user=role or None,
+                application_name="taaraxtak dump",
+                client_encoding="UTF8",
+                options=_OPTIONS,
+            )
+        except psycopg2.OperationalError as error:
+            raise DumpError(f"could not connect to the database {database}: {str(error).strip()}") from error
+        version = self._connection.server_version
+        if version < OLDEST_SERVER:
+            raise DumpError(f"PostgreSQL {version // 10000} is too old: 14 is the oldest that is supported")
+        if version >= 170000:
+            self._connection.autocommit = True
+            self._rows(sql.SQL("SET transaction_timeout = 0"))
+            self._connection.autocommit = False
+        self._connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        self._refuse_large_objects()
+        self.tables = [
+            Table(schema, name, config, condition, qualified(root_schema, root) if root else None)
+            for schema, name, config, condition, root_schema, root in self._rows(sql.SQL(_TABLES))
+        ]
+        self._lock(lock_wait_timeout)
+        self.id: str = self._rows(sql.SQL("SELECT pg_export_snapshot()"))[0][0]
+
+    def count(self) -> list[Counted]:
+        """The rows of each table in the snapshot."""
+        return [
+            Counted(name=qualified(table.schema, table.name), rows=self._rows(table.counting())[0][0], root=table.root)
+            for table in self.tables
+        ]
+
+    def server_version(self) -> str:
+        """Such as ``15.8``."""
+        version: str = self._rows(sql.SQL("SHOW server_version"))[0][0]
+        return version
+
+    def settings(self) -> dict[str, str]:
+        """What the database must be created with to take the dump: encoding and locale."""
+        names = ("encoding", "collate", "ctype", "provider", "locale")
+        return {name: value for name, value in zip(names, self._rows(sql.SQL(_SETTINGS))[0], strict=True) if value}
+
+    def extensions(self) -> dict[str, str]:
+        """The version of each extension."""
+        return dict(self._rows(sql.SQL("SELECT extname, extversion FROM pg_extension ORDER BY 1")))
+
+    def cancel(self) -> None:
+        """End a query that runs; another thread may call it. Where it can't be reached, its own failure says so."""
+        with contextlib.suppress(psycopg2.Error):
+            self._connection.cancel()
+
+    def close(self) -> None:
+        """End the session."""
+        self._connection.close()
+
+    def _refuse_large_objects(self) -> None:
+        found = self._rows(sql.SQL("SELECT oid FROM pg_largeobject_metadata ORDER BY 1 LIMIT 6"))
+        if found:
+            named = ", ".join(str(oid) for (oid,) in found[:5]) + (", …" if len(found) > 5 else "")
+            raise DumpError(
+                f"the database holds large objects ({named}), which a dump can't prove: remove them (lo_unlink) or "
+                "keep their content in a column of type bytea"
+            )
+
+    def _lock(self, lock_wait_timeout: int) -> None:
+        """Lock as pg_dump does, before it does: so no change that waits behind pg_dump comes before the counts."""
+        self._rows(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(f"{lock_wait_timeout}s")))
+        for start in range(0, len(self.tables), _LOCK_BATCH):
+            names = [
+                sql.SQL("ONLY ") + sql.Identifier(table.schema, table.name)
+                for table in self.tables[start : start + _LOCK_BATCH]
+            ]
+            self._rows(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(sql.SQL(", ").join(names)))
+        self._rows(sql.SQL("SET LOCAL lock_timeout = 0"))
+
+    def _rows(self, query: sql.Composable) -> list[t.Any]:
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(query)
+                return list(cursor.fetchall()) if cursor.description else []
+        except psycopg2.Error as error:
+            raise DumpError(f"the snapshot failed: {str(error).strip()}") from error

@@ -1,0 +1,280 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read pg_dump's plain text as it flows by: rows, bytes and SHA-256 of each table's COPY data, setval lines, the end.
+
+Inside a COPY block nothing is done line by line: newlines are counted, the bytes hashed, the terminator looked for.
+Between the blocks (the schema, small beside the data) whole lines go through a lexer of PostgreSQL's quoting, so that
+the words ``COPY x FROM stdin;`` in a function's body, a comment or a name are not taken for a block. What it can't
+read is a ValueError, never a guess.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+import typing as t
+
+COMPLETE = b"-- PostgreSQL database dump complete\n"
+# A line of the schema longer than this is no pg_dump's; it bounds what is held in memory.
+LINE_LIMIT = 16 << 20
+_TERMINATOR = b"\\.\n"
+
+_IDENTIFIER = rb'(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_]*)'
+_COPY = re.compile(rb"COPY (%s)\.(%s) (?:\(%s(?:, %s)*\))? FROM stdin;\n" % ((_IDENTIFIER,) * 4))
+_QUALIFIED = re.compile(rb"(%s)\.(%s)" % ((_IDENTIFIER,) * 2))
+_SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')+)', (-?[0-9]+), (true|false)\);\n")
+_RESTRICT = re.compile(rb"\\(?:un)?restrict [A-Za-z0-9]+\n")
+_SIMPLE = re.compile(r"[a-z_][a-z0-9_]*", re.ASCII)
+
+# What changes the lexer's state outside quotes. An identifier may hold a dollar sign, so E' and $tag$ begin after none.
+_TOKEN = re.compile(
+    rb"--[^\n]*|/\*|(?<![A-Za-z0-9_$\x80-\xff])[eE]'|'|\""
+    rb"|(?<![A-Za-z0-9_$\x80-\xff])\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$|;|\\"
+)
+_ESCAPED_END = re.compile(rb"\\.|'", re.DOTALL)
+_BLOCK_COMMENT = re.compile(rb"/\*|\*/")
+
+
+@dataclasses.dataclass(frozen=True)
+class TableData:
+    """The COPY data of a table: rows, bytes with a newline for each row, and their SHA-256 in hexadecimal."""
+
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class SequenceValue:
+    """What setval gives a sequence."""
+
+    value: int
+    called: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Scanned:
+    """What a whole dump holds; the names are those of `qualified`."""
+
+    raw_bytes: int
+    tables: dict[str, TableData]
+    sequences: dict[str, SequenceValue]
+
+
+def qualified(schema: str, name: str) -> str:
+    """``schema.name``, each part quoted unless it is plain lower case, whatever a version calls a keyword."""
+    return ".".join(part if _SIMPLE.fullmatch(part) else '"' + part.replace('"', '""') + '"' for part in (schema, name))
+
+
+class _Table:
+    """The running sums of a table; a table loaded through its partition root comes in several blocks."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.bytes = 0
+        self.digest = hashlib.sha256()
+
+
+class Scanner:
+    """Feed it the text in pieces of any size, then `finish`."""
+
+    def __init__(self) -> None:
+        self._raw_bytes = 0
+        self._held = b""
+        self._tables: dict[str, _Table] = {}
+        self._sequences: dict[str, SequenceValue] = {}
+        self._complete = False
+        # Inside a COPY block: its table's name and sums, and whether what comes next begins a line.
+        self._block = ""
+        self._table: _Table | None = None
+        self._line_start = True
+        # Outside: the quote that is open ("" for none), the depth of a comment, whether a statement has begun.
+        self._quote = b""
+        self._depth = 0
+        self._open = False
+        self._captured: list[bytes] | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next piece; ValueError where the text is none that pg_dump writes."""
+        self._raw_bytes += len(chunk)
+        text = self._held + chunk if self._held else chunk
+        self._held = b""
+        position = 0
+        while position < len(text):
+            position = self._rows(text, position) if self._table is not None else self._lines(text, position)
+
+    def finish(self) -> Scanned:
+        """The sums; ValueError unless the text was complete."""
+        if self._table is not None:
+            raise ValueError(f"the dump ends within the rows of {self._block}")
+        if self._held:
+            raise ValueError("the dump ends within a line")
+        if self._quote or self._depth or self._open:
+            raise ValueError("the dump ends within a statement")
+        if not self._complete:
+            raise ValueError("the dump lacks its last line, which says that it is complete")
+        tables = {
+            name: TableData(rows=table.rows, bytes=table.bytes, sha256=table.digest.hexdigest())
+            for name, table in self._tables.items()
+        }
+        return Scanned(raw_bytes=self._raw_bytes, tables=tables, sequences=self._sequences)
+
+    # Inside a COPY block
+
+    def _rows(self, text: bytes, start: int) -> int:
+        """Take the rows in *text* from *start*; where to go on."""
+        if self._line_start:
+            head = text[start : start + 3]
+            if head == _TERMINATOR:
+                self._table = None
+                return start + 3
+            if _TERMINATOR.startswith(head):
+                self._held = text[start:]
+                return len(text)
+        found = text.find(b"\n\\.\n", start)
+        if found >= 0:
+            self._add(text, start, found + 1)
+            self._table = None
+            return found + 4
+        end = len(text)
+        if text.endswith(b"\n\\."):
+            end -= 2
+        elif text.endswith(b"\n\\"):
+            end -= 1
+        self._add(text, start, end)
+        self._held = text[end:]
+        return len(text)
+
+    def _add(self, text: bytes, start: int, end: int) -> None:
+        assert self._table is not None  # noqa: S101 (says to the type checker what the callers hold)
+        if end > start:
+            self._table.rows += text.count(b"\n", start, end)
+            self._table.bytes += end - start
+            self._table.digest.update(text if (start, end) == (0, len(text)) else memoryview(text)[start:end])
+            self._line_start = text[end - 1] == 0x0A
+
+    # Between the blocks
+
+    def _lines(self, text: bytes, start: int) -> int:
+        while start < len(text):
+            end = text.find(b"\n", start) + 1
+            if not end:
+                if len(text) - start > LINE_LIMIT:
+                    raise ValueError(f"a line of the dump's schema is longer than {LINE_LIMIT} bytes")
+                self._held = text[start:]
+                return len(text)
+            self._line(text[start:end])
+            start = end
+            if self._table is not None:
+                break
+        return start
+
+    def _line(self, line: bytes) -> None:
+        fresh = not (self._quote or self._depth or self._open)
+        if fresh:
+            if self._complete and not line.startswith((b"--", b"\n", b"\\")):
+                raise ValueError("the dump goes on after the line that says that it is complete")
+            if line.startswith(b"\\"):
+                if _RESTRICT.fullmatch(line) is None:
+                    raise ValueError(f"the dump holds a psql command: {_shown(line)}")
+                return
+            if line == COMPLETE:
+                self._complete = True
+                return
+            if line.startswith((b"COPY ", b"SELECT pg_catalog.setval(")):
+                self._captured = []
+        if self._captured is not None:
+            self._captured.append(line)
+        self._lex(line)
+        if self._captured is not None and not (self._quote or self._depth or self._open):
+            statement, self._captured = b"".join(self._captured), None
+            self._statement(statement)
+
+    def _statement(self, statement: bytes) -> None:
+        copy = _COPY.fullmatch(statement)
+        if copy is not None:
+            self._block = qualified(_unquote(copy[1]), _unquote(copy[2]))
+            self._table = self._tables.setdefault(self._block, _Table())
+            self._line_start = True
+            return
+        setval = _SETVAL.fullmatch(statement)
+        name = _QUALIFIED.fullmatch(setval[1].replace(b"''", b"'")) if setval is not None else None
+        if setval is None or name is None:
+            raise ValueError(f"the dump holds a statement that could not be read: {_shown(statement)}")
+        sequence = qualified(_unquote(name[1]), _unquote(name[2]))
+        self._sequences[sequence] = SequenceValue(value=int(setval[2]), called=setval[3] == b"true")
+
+    def _lex(self, line: bytes) -> None:
+        """Carry the state of quotes, comments and statements over a whole line."""
+        position = 0
+        while position < len(line):
+            if self._depth:
+                position = self._in_comment(line, position)
+            elif self._quote:
+                position = self._in_quote(line, position)
+            else:
+                position = self._in_sql(line, position)
+
+    def _in_sql(self, line: bytes, start: int) -> int:
+        token = _TOKEN.search(line, start)
+        end = len(line) if token is None else token.start()
+        if not self._open and line[start:end].strip():
+            self._open = True
+        if token is None:
+            return end
+        found = token[0]
+        if found == b";":
+            self._open = False
+        elif found == b"/*":
+            self._depth = 1
+        elif found == b"\\":
+            raise ValueError(f"the dump holds a psql command: {_shown(line)}")
+        elif not found.startswith(b"--"):
+            self._quote = found
+            self._open = True
+        return token.end()
+
+    def _in_quote(self, line: bytes, start: int) -> int:
+        """A doubled quote ends and begins again, which leaves the same state as staying inside."""
+        if self._quote in (b"E'", b"e'"):
+            escaped = _ESCAPED_END.search(line, start)
+            while escaped is not None and escaped[0] != b"'":
+                escaped = _ESCAPED_END.search(line, escaped.end())
+            if escaped is None:
+                return len(line)
+            if line[escaped.end() : escaped.end() + 1] == b"'":
+                return escaped.end() + 1
+            self._quote = b""
+            return escaped.end()
+        found = line.find(self._quote, start)
+        if found < 0:
+            return len(line)
+        end = found + len(self._quote)
+        self._quote = b""
+        return end
+
+    def _in_comment(self, line: bytes, start: int) -> int:
+        mark = _BLOCK_COMMENT.search(line, start)
+        if mark is None:
+            return len(line)
+        self._depth += 1 if mark[0] == b"/*" else -1
+        return mark.end()
+
+
+def scan(chunks: t.Iterable[bytes]) -> Scanned:
+    """Scan a whole dump that comes in *chunks*."""
+    scanner = Scanner()
+    for chunk in chunks:
+        scanner.feed(chunk)
+    return scanner.finish()
+
+
+def _unquote(identifier: bytes) -> str:
+    text = identifier.decode("utf-8")
+    return text[1:-1].replace('""', '"') if text.startswith('"') else text
+
+
+def _shown(line: bytes) -> str:
+    return repr(line[:120].decode("utf-8", "replace"))
