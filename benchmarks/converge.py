@@ -63,7 +63,6 @@ def main() -> int:
         "machine": {"system": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()},
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "rows": [row],
-        # What geerlingguy.postgresql alone takes is measured beside this in a later benchmark; here is its published order.
         "targets": [],
     }
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)

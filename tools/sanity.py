@@ -1,7 +1,7 @@
 """Run ansible-test sanity on a copy of what git tracks: it refuses a tree that is reached by a symbolic link.
 
-ansible-test makes virtual environments of its own and downloads a get-pip script for them from a place that is not a package
-registry. A stand-in of three lines takes its place: it does the same with the pip that comes with Python.
+ansible-test makes virtual environments of its own and downloads a get-pip script for them from a place that is not a
+package registry. A stand-in takes its place: it does the same with the pip that comes with Python.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def copy_tracked_files() -> None:
 
 def stand_in_for_get_pip() -> None:
     """Write the script that ansible-test would download into its cache; the file's name carries the version of pip."""
-    import ansible_test._internal.python_requirements as requirements  # noqa: PLC0415
+    import ansible_test._internal.python_requirements as requirements
 
     text = Path(requirements.__file__).read_text(encoding="utf-8")
     versions = re.findall(r"\bpip='([0-9.]+)'", text)

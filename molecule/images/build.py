@@ -3,8 +3,8 @@
 
     build.py SUITE...          (bookworm, trixie)
 
-mmdebstrap uses Debian's default mirror plus updates and security, and leaves that sources list in the image. APT_SOURCES
-names a sources file to use instead. An image whose recipe (this folder) is unchanged is left as it is.
+mmdebstrap uses Debian's default mirror plus updates and security, and leaves that sources list in the image.
+APT_SOURCES names a sources file to use instead. An image whose recipe (this folder) is unchanged is left as it is.
 """
 
 from __future__ import annotations

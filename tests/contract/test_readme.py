@@ -1,4 +1,4 @@
-"""What the README promises: its commands are there, its links lead somewhere, and each guarantee names a test that exists."""
+"""What the README promises: its commands are there, its links lead somewhere, each guarantee names a test."""
 
 from __future__ import annotations
 

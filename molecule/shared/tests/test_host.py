@@ -36,7 +36,7 @@ def test_the_running_sshd_refuses_a_password(host):
 
 @pytest.mark.parametrize(("account", "enters"), [("alice", True), ("root", False)])
 def test_a_person_of_devops_logs_in_and_root_does_not(host, account, enters):
-    # The same key for both: planted as root's own beside alice's listed ones, so that only the rule tells them apart.
+    # A key planted for each: so that the rule alone tells them apart.
     script = f"""
 import os, subprocess, tempfile
 folder = tempfile.mkdtemp()
@@ -77,7 +77,7 @@ def test_sudoers_are_valid(host):
 
 
 def test_nobody_but_root_becomes_a_service_account(production):
-    """Who may become the writer, the reader or the dumper would have their rights: sudo and groups must not lead there."""
+    """Who may become the writer, the reader or the dumper would have their rights: no sudo rule leads there."""
     for account in ("collector", "grafana", "pgdumper", "pgbackup"):
         entry = production.check_output("getent passwd %s", account).split(":")
         assert entry[6] == "/usr/sbin/nologin"

@@ -114,7 +114,8 @@ def test_an_account_can_not_log_in_as_another_role(production, account, role):
 
 @pytest.mark.parametrize("database", ["postgres", "template1"])
 @pytest.mark.parametrize(
-    ("account", "role"), [("grafana", "grafanareader"), ("collector", "scraper"), ("alice", "dba"), ("pgdumper", "dumper")]
+    ("account", "role"),
+    [("grafana", "grafanareader"), ("collector", "scraper"), ("alice", "dba"), ("pgdumper", "dumper")],
 )
 def test_nobody_reaches_another_database(production, account, role, database):
     done = production.run("runuser -u %s -- psql -X -U %s -d %s -c 'SELECT 1'", account, role, database)
@@ -137,7 +138,8 @@ def test_nothing_listens_on_the_network(production):
 
 
 def test_a_table_made_later_has_its_grants_at_once(dba, grafanareader, scraper):
-    made = dba.commit("SET ROLE taaraxtak_owner; CREATE TABLE public.made_later (id int GENERATED ALWAYS AS IDENTITY, x int)")
+    table = "public.made_later (id int GENERATED ALWAYS AS IDENTITY, x int)"
+    made = dba.commit(f"SET ROLE taaraxtak_owner; CREATE TABLE {table}")
     assert made.rc == 0, made.stderr
     try:
         assert scraper.allowed("INSERT INTO public.made_later (x) VALUES (1)")

@@ -1,0 +1,129 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The edge to pg_hba.conf and pg_ident.conf: replace them, prove that one can log in, or put the old ones back."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+from . import files
+from .postgres import MAINTENANCE, Params, query, session
+
+if t.TYPE_CHECKING:
+    from .postgres import Connection
+
+RELOAD = "SELECT pg_reload_conf()"
+# The server reloads within milliseconds; on a host that swaps it may take a while. Seconds.
+RELOAD_TIMEOUT = 10.0
+# pg_ident_file_mappings came with 15.
+IDENT_VIEW = 150000
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A file whose content is not the wanted one."""
+
+    path: str
+    old: bytes
+    new: bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """What to do with the two files; ``reload``: the server is to read them (again)."""
+
+    changed: tuple[File, ...] = ()
+    reload: bool = False
+
+
+def compare(connection: Connection, hba: str, ident: str) -> Files:
+    """What is to be done so that the server works by these two texts.
+
+    ValueError where a file can't be read here, or where the server doesn't see the same file: it is another host's.
+    """
+    ((hba_path, ident_path, loaded),) = query(
+        connection,
+        "SELECT current_setting('hba_file'), current_setting('ident_file'), extract(epoch FROM pg_conf_load_time())",
+    )
+    changed = []
+    stale = False
+    for path, text in ((hba_path, hba), (ident_path, ident)):
+        content, changed_at = files.read(path)
+        ((seen,),) = query(connection, "SELECT pg_read_binary_file(%(path)s)", {"path": path})
+        if bytes(seen) != content:
+            raise ValueError(
+                f"{path} here is not the file that the server reads: run this on the server's host, or set hba to false"
+            )
+        stale = stale or changed_at > loaded
+        if content != text.encode():
+            changed.append(File(path, content, text.encode()))
+    return Files(tuple(changed), reload=bool(changed) or stale)
+
+
+def install(params: Params, connection: Connection, plan: Files) -> None:
+    """Write the files, read them back as the server parses them, reload, and log in anew with *params*.
+
+    *connection* stays open meanwhile: it is the way back. ValueError where any step fails; the old files are back then.
+    """
+    written: list[File] = []
+    try:
+        for file in plan.changed:
+            written.append(file)
+            files.replace(file.path, file.new)
+        check(connection)
+        _reload(params, connection, patient=False)
+    except BaseException as error:
+        back = _restore(params, connection, written)
+        if isinstance(error, ValueError):
+            raise ValueError(f"pg_hba.conf and pg_ident.conf: {error}; {back}") from error
+        raise
+
+
+def check(connection: Connection) -> None:
+    """ValueError with the lines of the two files, as they are on disk, that the server can't parse."""
+    views = {"pg_hba.conf": "SELECT line_number, error FROM pg_hba_file_rules WHERE error IS NOT NULL"}
+    if connection.server_version >= IDENT_VIEW:
+        views["pg_ident.conf"] = "SELECT line_number, error FROM pg_ident_file_mappings WHERE error IS NOT NULL"
+    errors = [
+        f"{name} line {line}: {error}" for name, select in views.items() for line, error in query(connection, select)
+    ]
+    if errors:
+        raise ValueError("; ".join(errors))
+
+
+def _reload(params: Params, connection: Connection, *, patient: bool) -> None:
+    """Have the server read the files, and log in by them; *patient*: a refused login may be by those from before."""
+    ((before,),) = query(connection, "SELECT pg_conf_load_time()")
+    ((sent,),) = query(connection, RELOAD)
+    if not sent:
+        raise ValueError("the server could not be told to reload: see its log")
+    deadline = time.monotonic() + RELOAD_TIMEOUT
+    while True:
+        try:
+            with session(params, MAINTENANCE) as new:
+                # A new session begins with the time at which the server itself has loaded the files.
+                ((loaded,),) = query(new, "SELECT pg_conf_load_time()")
+            if loaded > before:
+                return
+            problem = ValueError(f"the server has not reloaded within {RELOAD_TIMEOUT:.0f} s: see its log")
+        except ValueError as error:
+            if not patient:
+                raise
+            problem = error
+        if time.monotonic() > deadline:
+            raise problem
+        time.sleep(0.02)
+
+
+def _restore(params: Params, connection: Connection, written: t.Sequence[File]) -> str:
+    """Put the old files back; how that went, for the end of a sentence."""
+    try:
+        for file in written:
+            files.replace(file.path, file.old)
+        _reload(params, connection, patient=True)
+    except ValueError as error:
+        return f"and the old ones could not be put back ({error}): mend them by hand now"
+    return "the old files are back and logins work as before"

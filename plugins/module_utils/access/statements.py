@@ -1,0 +1,162 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Statements as data: what to run, what it changes for whom, and the lines of the diff. postgres.py makes them SQL."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from .model import PUBLIC
+
+# A GRANT takes a list of objects; beyond this its text is no longer read in a log.
+OBJECTS_A_STATEMENT = 200
+
+
+class Name(t.NamedTuple):
+    """An identifier, each of its parts to be quoted."""
+
+    parts: tuple[str, ...]
+
+
+class Value(t.NamedTuple):
+    """A text literal."""
+
+    text: str
+
+
+Part = str | Name | Value
+
+
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """Privileges given to or taken from a role; ``on`` is the kind of object in PostgreSQL's words."""
+
+    role: str
+    privileges: tuple[str, ...]
+    on: str
+    names: tuple[str, ...]
+    database: str | None = None
+    grant_option: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Statement:
+    """One SQL statement. ``parts`` are its text: plain strings are SQL of ours, never a name.
+
+    ``kind`` is create, alter, owner, setting, grant or revoke. ``before`` and ``after`` are lines of the diff.
+    ``relation`` is the (schema, name) that it locks, to name who holds it.
+    """
+
+    kind: str
+    parts: tuple[Part, ...]
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    access: Access | None = None
+    relation: tuple[str, str] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Skipped:
+    """Something that was not done, and why."""
+
+    what: str
+    why: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Statements in the order to run them; none where the state is the wanted one."""
+
+    statements: tuple[Statement, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """An object of a GRANT: ``noun`` as in GRANT ... ON noun; ``arguments`` is a routine's SQL as the server has it."""
+
+    noun: str
+    name: tuple[str, ...]
+    arguments: str | None = None
+    column: str | None = None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Its name in a statement."""
+        return (Name(self.name),) if self.arguments is None else (Name(self.name), f"({self.arguments})")
+
+    def __str__(self) -> str:
+        text = shown(*self.name)
+        return f"{text}({self.arguments})" if self.arguments is not None else text
+
+
+def shown(*parts: str) -> str:
+    """A name for a person to read: quoted where SQL would want it."""
+    return ".".join(
+        part if re.fullmatch(r"[a-z_][a-z0-9_]*", part) else '"' + part.replace('"', '""') + '"' for part in parts
+    )
+
+
+def role_part(role: str) -> Part:
+    """A grantee in a statement."""
+    return "PUBLIC" if role == PUBLIC else Name((role,))
+
+
+def role_shown(role: str) -> str:
+    """A grantee for a person to read."""
+    return "PUBLIC" if role == PUBLIC else shown(role)
+
+
+def joined(items: t.Iterable[t.Iterable[Part]], separator: str = ", ") -> tuple[Part, ...]:
+    """Parts with *separator* between the items."""
+    parts: list[Part] = []
+    for number, item in enumerate(items):
+        parts += [separator] if number else []
+        parts += item
+    return tuple(parts)
+
+
+def acl_statement(
+    verb: str, role: str, privileges: tuple[str, ...], targets: t.Sequence[Target], database: str | None
+) -> Statement:
+    """GRANT or REVOKE of *privileges* on *targets*, which share their noun (and, with a column, are one).
+
+    *verb* is grant, reach (with the grant option), revoke, or option (revoke the grant option alone).
+    """
+    first = targets[0]
+    if first.column is None:
+        what: tuple[Part, ...] = (", ".join(privileges),)
+    else:
+        what = joined([f"{privilege} (", Name((first.column,)), ")"] for privilege in privileges)
+    on = (f" ON {first.noun} ", *joined(target.parts for target in targets))
+    grantee = role_part(role)
+    if verb in ("grant", "reach"):
+        parts = ("GRANT ", *what, *on, " TO ", grantee, " WITH GRANT OPTION" if verb == "reach" else "")
+    else:
+        option = "GRANT OPTION FOR " if verb == "option" else ""
+        parts = ("REVOKE ", option, *what, *on, " FROM ", grantee, " CASCADE")
+    noun = first.noun.lower()
+    column = "" if first.column is None else f", column {shown(first.column)}"
+    suffix = ", and grant it on" if verb in ("option", "reach") else ""
+    place = f" in {shown(database)}" if database is not None else ""
+    may = f"{role_shown(role)} may {', '.join(privileges)}{suffix}"
+    lines = tuple(f"{may} on {noun} {target}{column}{place}" for target in targets)
+    given = verb in ("grant", "reach")
+    return Statement(
+        kind="grant" if given else "revoke",
+        parts=parts,
+        # What is granted only to revoke it with all that hangs on it is no line of the wanted state.
+        before=() if given else lines,
+        after=lines if verb == "grant" else (),
+        access=Access(
+            role=role,
+            privileges=privileges,
+            on="column" if first.column is not None else noun,
+            names=tuple(f"{target}{'.' + shown(target.column) if target.column else ''}" for target in targets),
+            database=database,
+            grant_option=verb in ("option", "reach"),
+        ),
+    )

@@ -1,0 +1,171 @@
+#!/usr/bin/python
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_access
+short_description: Make a PostgreSQL server's roles, privileges and logins what one policy says
+version_added: 0.1.0
+description:
+  - Reads the catalogues, compares them with an access policy, and runs only the statements that differ.
+  - Within the policy's scope the policy is the whole truth. What it does not grant is revoked, from every role and from
+    C(PUBLIC), column privileges, grant options and default privileges included.
+  - Roles, attributes, role settings, memberships, owners, privileges, C(pg_hba.conf) and C(pg_ident.conf) are managed.
+    No role and no object is ever dropped, and nothing is revoked from a superuser.
+  - The cluster and then each database is changed in one transaction, which is only committed after a second read has
+    found the wanted state in it.
+  - Check mode, and a run that has nothing to do, only read. No transaction id is assigned, no catalogue row is written.
+  - The policy's format is described in the collection's C(docs/policy.md).
+options:
+  policy:
+    description: The access policy, as described in the collection's C(docs/policy.md).
+    type: dict
+    required: true
+  mode:
+    description:
+      - V(authoritative) revokes what the policy does not grant.
+      - V(additive) only creates and grants what is missing. It takes nothing away, changes no role and no owner that is
+        there, and leaves C(pg_hba.conf) and C(pg_ident.conf) alone.
+      - The default is the policy's own C(mode).
+    type: str
+    choices: [additive, authoritative]
+  lock_timeout:
+    description: How long a statement waits for a lock before the transaction is rolled back, in PostgreSQL's words.
+    type: str
+    default: 5s
+  lock_file:
+    description:
+      - File that is locked while the module works, so that two runs can't write at the same time.
+      - It must lie where nobody else can make or hold it. The default is for root; another user names one of its own.
+    type: path
+    default: /run/taaraxtak-pg_access.lock
+  hba:
+    description:
+      - Own C(pg_hba.conf) and C(pg_ident.conf) whole. They are replaced, read back, reloaded, and a new session is
+        opened while the old one stays. If any of this fails, the old files are put back.
+      - The module has to run on the server's host, as root with O(login_os_user) or as the server's user.
+      - Only where the mode is V(authoritative).
+    type: bool
+    default: true
+  missing_objects:
+    description:
+      - What to do where a grant names a table or sequence, without C(*), that does not exist.
+      - V(fail) changes nothing. V(skip) goes on and returns it in RV(skipped_objects).
+    type: str
+    choices: [fail, skip]
+    default: fail
+extends_documentation_fragment:
+  - taaraxtak.production.connection
+  - taaraxtak.production.attributes
+seealso:
+  - module: taaraxtak.production.pg_access_info
+author:
+  - The taaraxtak.production authors (@taaraxtak)
+"""
+
+EXAMPLES = r"""
+- name: Apply the access policy
+  taaraxtak.production.pg_access:
+    policy: "{{ access_policy }}"
+    login_os_user: postgres
+  become: true
+
+- name: Make the roles before the tables are there
+  taaraxtak.production.pg_access:
+    policy: "{{ access_policy }}"
+    missing_objects: skip
+    login_os_user: postgres
+  become: true
+
+- name: Only add what is missing on a server that is not under the policy yet
+  taaraxtak.production.pg_access:
+    policy: "{{ access_policy }}"
+    mode: additive
+    login_os_user: postgres
+  become: true
+"""
+
+RETURN = r"""
+queries:
+  description: The SQL that was run or, in check mode, would be, in order. It never holds a password.
+  returned: always
+  type: list
+  elements: str
+  sample: ['GRANT SELECT ON TABLE "public"."measurement" TO "grafanareader"']
+granted:
+  description: Privileges and memberships that were granted.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - role: grafanareader
+      privileges: [SELECT]
+      "on": table
+      names: [public.measurement]
+      database: taaraxtak
+      grant_option: false
+revoked:
+  description: Privileges and memberships that were revoked, with the same keys. The role C(public) is everybody.
+  returned: success
+  type: list
+  elements: dict
+skipped_objects:
+  description: What was left alone, and why.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - what: tables public.not_there_yet
+      why: does not exist
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.taaraxtak.production.plugins.module_utils.access import enforce
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.report import result
+from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.connection import (
+    AbsentError,
+    login_argument_spec,
+)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **login_argument_spec(),
+            "policy": {"type": "dict", "required": True},
+            "mode": {"type": "str", "choices": ["additive", "authoritative"]},
+            "lock_timeout": {"type": "str", "default": "5s"},
+            "lock_file": {"type": "path", "default": "/run/taaraxtak-pg_access.lock"},
+            "hba": {"type": "bool", "default": True},
+            "missing_objects": {"type": "str", "choices": ["fail", "skip"], "default": "fail"},
+        },
+        supports_check_mode=True,
+    )
+    options = enforce.Options(
+        check=module.check_mode,
+        lock_file=module.params["lock_file"],
+        lock_timeout=module.params["lock_timeout"],
+        hba=module.params["hba"],
+        skip_missing=module.params["missing_objects"] == "skip",
+    )
+    try:
+        outcome = enforce.enforce(module.params, parse(module.params["policy"], module.params["mode"]), options)
+    except enforce.StoppedError as error:
+        module.fail_json(msg=str(error), changed=bool(error.committed), queries=list(error.committed))
+    except ValueError as error:
+        if module.check_mode and isinstance(error, AbsentError):
+            module.exit_json(**error.foretold("roles and privileges"))
+        module.fail_json(msg=str(error), queries=[])
+    files = [(file.path, file.old.decode(errors="replace"), file.new.decode()) for file in outcome.login_files]
+    answer = result(outcome.statements, outcome.queries, outcome.skipped, files)
+    if not module._diff:
+        del answer["diff"]
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()

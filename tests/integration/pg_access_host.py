@@ -1,0 +1,93 @@
+"""A server under the inventory's own access policy: what the tests of pg_access and pg_access_info share."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import typing as t
+from pathlib import Path
+
+import psycopg2
+import yaml
+from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.scratch import ScratchCluster
+from ansible_collections.taaraxtak.production.tests.integration.conftest import Result, Server, run_module
+
+ROOT = Path(__file__).resolve().parents[2]
+POLICY_FILE = ROOT / "inventory" / "production" / "group_vars" / "production_hosts" / "access_policy.yml"
+DATABASE = "taaraxtak"
+# The tables that the policy names, each with another way to number its rows, and one that it doesn't name.
+TABLES = """
+SET ROLE taaraxtak_owner;
+CREATE TABLE provider_marketshare (id serial PRIMARY KEY, name text);
+CREATE TABLE ip_hostname_mapping (id int GENERATED ALWAYS AS IDENTITY, ip text);
+CREATE TABLE ooni_web_connectivity_test (id bigserial, input text, secret text);
+CREATE TABLE measurement (at timestamptz, value int) PARTITION BY RANGE (at);
+CREATE TABLE measurement_rest PARTITION OF measurement DEFAULT;
+CREATE VIEW shares AS SELECT name FROM provider_marketshare;
+CREATE SEQUENCE loose;
+"""
+
+
+def default_policy() -> dict[str, t.Any]:
+    """The inventory's policy, to change at will."""
+    return copy.deepcopy(yaml.safe_load(POLICY_FILE.read_text(encoding="utf-8"))["access_policy"])
+
+
+class Host:
+    """A server, a policy, and the modules with both."""
+
+    def __init__(self, server: Server, policy: dict[str, t.Any], folder: Path) -> None:
+        self.server = server
+        self.policy = policy
+        self.lock_file = folder / "lock"
+
+    def call(self, *, check: bool = False, diff: bool = False, **options: t.Any) -> Result:
+        """pg_access. The login files stay as they are, since they would shut the tests out."""
+        arguments = {
+            **self.server.login,
+            "policy": self.policy,
+            "lock_file": str(self.lock_file),
+            "hba": False,
+            **options,
+        }
+        return run_module("pg_access", arguments, check=check, diff=diff)
+
+    def apply(self, **options: t.Any) -> Result:
+        """pg_access, which has to succeed."""
+        result = self.call(**options)
+        assert not result.failed, result.msg
+        return result
+
+    def info(self, **options: t.Any) -> Result:
+        """pg_access_info."""
+        return run_module("pg_access_info", {**self.server.login, "policy": self.policy, **options})
+
+    def sql(self, sql: str, *, user: str = "postgres", database: str = DATABASE) -> list[t.Any]:
+        """Run *sql* in a session of its own."""
+        return self.server.run(sql, database=database, user=user)
+
+    def refused(self, sql: str, *, user: str, database: str = DATABASE) -> str | None:
+        """The SQLSTATE that *sql* is refused with, None where it is not. What it did is rolled back."""
+        connection = self.server.connect(database, user)
+        try:
+            connection.autocommit = False
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+            connection.rollback()
+        except psycopg2.Error as error:
+            return str(error.pgcode)
+        finally:
+            connection.close()
+        return None
+
+
+@contextlib.contextmanager
+def policed(folder: Path) -> t.Iterator[Host]:
+    """A server on which the policy is applied, and the tables made by their owner afterwards."""
+    # Autovacuum is assigned transaction ids, and the tests count those.
+    with ScratchCluster(settings={"autovacuum": "off"}) as cluster:
+        host = Host(Server(cluster), default_policy(), folder)
+        host.apply(missing_objects="skip")
+        host.sql(TABLES)
+        host.apply()
+        yield host
