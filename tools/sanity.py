@@ -1,4 +1,4 @@
-"""Run ansible-test sanity on a copy of what git tracks: it refuses a tree that is reached by a symbolic link.
+"""Run ansible-test sanity on a copy of what the collection ships: it refuses a tree reached by a symbolic link.
 
 ansible-test makes virtual environments of its own and downloads a get-pip script for them from a place that is not a
 package registry. A stand-in takes its place: it does the same with the pip that comes with Python.
@@ -12,6 +12,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "sanity"
@@ -28,7 +30,8 @@ runpy.run_module("pip", run_name="__main__")
 
 
 def copy_tracked_files() -> None:
-    """Make COPY hold the files that git tracks, and links as what they point at."""
+    """Make COPY hold the files that git tracks and galaxy.yml ships, and links as what they point at."""
+    ignored = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["build_ignore"]
     if COPY.exists():
         shutil.rmtree(COPY)
     listed = subprocess.run(
@@ -39,10 +42,14 @@ def copy_tracked_files() -> None:
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
         source, target = ROOT / name, COPY / name
-        if not source.exists():  # deleted, and not committed yet
+        # Not there: deleted, and not committed yet.
+        if not source.exists() or name.split("/", 1)[0] in ignored:
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target)
+    # ansible-test asks git what there is, and the checkout's own git ignores this folder.
+    for arguments in (["init", "--quiet"], ["add", "--all", "--force"]):
+        subprocess.run(["git", *arguments], cwd=COPY, check=True)
 
 
 def stand_in_for_get_pip() -> None:

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Build the systemd image of one Debian release from Debian's own packages: no container registry is asked.
 
     build.py SUITE...          (bookworm, trixie)

@@ -27,8 +27,8 @@ def test_ssh_takes_no_password_and_no_root(host):
 
 def test_the_running_sshd_refuses_a_password(host):
     said = host.run(
-        "ssh -o BatchMode=yes -o PubkeyAuthentication=no -o PreferredAuthentications=password -o StrictHostKeyChecking=no "
-        "-o UserKnownHostsFile=/dev/null alice@127.0.0.1 true"
+        "ssh -o BatchMode=yes -o PubkeyAuthentication=no -o PreferredAuthentications=password "
+        "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null alice@127.0.0.1 true"
     )
     assert said.rc == 255
     assert "Permission denied (publickey)" in said.stderr

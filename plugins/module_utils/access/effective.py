@@ -76,7 +76,7 @@ def matrix(database: str, rows: t.Sequence[t.Sequence[t.Any]]) -> list[dict[str,
     tables), and ``tables`` names them where it is some. ``via`` is login or SET ROLE name; ``set_role`` lists those.
     """
     others: dict[str, list[str]] = {}
-    for role, acting, *_ in rows:
+    for role, acting in (row[:2] for row in rows):
         if acting != role:
             others.setdefault(role, []).append(acting)
     result = []

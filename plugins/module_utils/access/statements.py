@@ -27,7 +27,7 @@ class Value(t.NamedTuple):
     text: str
 
 
-Part = str | Name | Value
+Part = t.Union[str, Name, Value]  # noqa: UP007 (evaluated at run time)
 
 
 @dataclasses.dataclass(frozen=True)

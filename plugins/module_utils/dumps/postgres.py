@@ -9,9 +9,15 @@ import contextlib
 import dataclasses
 import typing as t
 
-import psycopg2
-import psycopg2.extensions
-from psycopg2 import sql
+try:
+    import psycopg2
+    import psycopg2.extensions
+    from psycopg2 import sql
+except ImportError as error:
+    # Said when a snapshot is asked for.
+    MISSING_DRIVER: ImportError | None = error
+else:
+    MISSING_DRIVER = None
 
 from .counts import Counted
 from .processes import DumpError
@@ -89,6 +95,8 @@ class Snapshot:
     """A REPEATABLE READ READ ONLY transaction, exported for pg_dump, with its tables locked against change."""
 
     def __init__(self, *, database: str, socket: str, port: int, role: str, lock_wait_timeout: int) -> None:
+        if MISSING_DRIVER is not None:
+            raise DumpError(f"the package python3-psycopg2 is missing on this host: {MISSING_DRIVER}")
         try:
             self._connection = psycopg2.connect(
                 dbname=database,

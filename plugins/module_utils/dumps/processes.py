@@ -54,7 +54,9 @@ def write_all(descriptor: int, *parts: bytes) -> None:
 
 def say(program: str, text: str, *, error: bool = False) -> None:
     """One line for the journal or the person who started it."""
-    print(f"{program}: {text}", file=sys.stderr if error else sys.stdout, flush=True)
+    stream = sys.stderr if error else sys.stdout
+    stream.write(f"{program}: {text}\n")
+    stream.flush()
 
 
 class Child:
@@ -77,6 +79,7 @@ class Child:
         try:
             # Between fork and exec only libc is called, and no thread that exists holds a lock then. The signal comes
             # when the THREAD that forked ends: so children are started in the main thread alone.
+            # pylint: disable-next=ansible-bad-function (these programs run without Ansible)
             self.process = subprocess.Popen(
                 list(arguments), bufsize=0, preexec_fn=die_with_parent, restore_signals=True, **options
             )
@@ -89,13 +92,15 @@ class Child:
     @property
     def input(self) -> int:
         """The descriptor of its standard input."""
-        assert self.process.stdin is not None  # noqa: S101 (a mistake of the caller's)
+        if self.process.stdin is None:
+            raise TypeError(f"{self.name} was started without a pipe to it")
         return self.process.stdin.fileno()
 
     @property
     def output(self) -> int:
         """The descriptor of its standard output."""
-        assert self.process.stdout is not None  # noqa: S101 (a mistake of the caller's)
+        if self.process.stdout is None:
+            raise TypeError(f"{self.name} was started without a pipe from it")
         return self.process.stdout.fileno()
 
     def close_input(self) -> None:

@@ -204,6 +204,7 @@ class Transfer:
         for delay in SETTLE_DELAYS:
             time.sleep(delay)
             try:
+                # pylint: disable-next=ansible-bad-function (these programs run without Ansible)
                 done = subprocess.run(
                     [*self._settings.store_command, "stat", str(trailer.name)],
                     stdin=subprocess.DEVNULL,

@@ -18,6 +18,7 @@ import json
 import os
 import signal
 import stat
+import sys
 import syslog
 import time
 import types
@@ -152,6 +153,7 @@ class Reception:
 
     def _receive(self) -> Ack:
         decoder = StreamDecoder()
+        ending: Trailer | Abort = Abort(reason="it sent no trailer")
         while not decoder.ended:
             chunk = self._clock.read(STDIN, "waiting for the sender")
             if not chunk:
@@ -322,10 +324,10 @@ def show(settings: Settings, *, as_json: bool) -> int:
         for manifest in found
     ]
     if as_json:
-        print(json.dumps(rows, indent=2))
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
     else:
         for row in rows:
-            print(f"{row['name']}  {row['bytes']} bytes  {row['rows']} rows  received {row['received']}")
+            sys.stdout.write(f"{row['name']}  {row['bytes']} bytes  {row['rows']} rows  received {row['received']}\n")
     for sentence in wrong:
         say(PROGRAM, sentence, error=True)
     return 1 if wrong else 0

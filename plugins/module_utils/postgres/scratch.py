@@ -117,6 +117,7 @@ class ScratchCluster:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def _run(self, program: str, *arguments: str) -> None:
+        # pylint: disable-next=ansible-bad-function (tests and tools use this without Ansible)
         done = subprocess.run(
             [self.bindir / program, *arguments],
             user=self.user,
