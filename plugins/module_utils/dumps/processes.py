@@ -79,7 +79,8 @@ class Child:
         try:
             # Between fork and exec only libc is called, and no thread that exists holds a lock then. The signal comes
             # when the THREAD that forked ends: so children are started in the main thread alone.
-            # pylint: disable-next=ansible-bad-function (these programs run without Ansible)
+            # These programs run without Ansible: there is no module whose run_command could be called.
+            # pylint: disable-next=ansible-bad-function
             self.process = subprocess.Popen(
                 list(arguments), bufsize=0, preexec_fn=die_with_parent, restore_signals=True, **options
             )

@@ -204,7 +204,8 @@ class Transfer:
         for delay in SETTLE_DELAYS:
             time.sleep(delay)
             try:
-                # pylint: disable-next=ansible-bad-function (these programs run without Ansible)
+                # These programs run without Ansible: there is no module whose run_command could be called.
+                # pylint: disable-next=ansible-bad-function
                 done = subprocess.run(
                     [*self._settings.store_command, "stat", str(trailer.name)],
                     stdin=subprocess.DEVNULL,

@@ -283,7 +283,8 @@ class Dump:
 
 def _version(arguments: list[str]) -> str:
     try:
-        # pylint: disable-next=ansible-bad-function (these programs run without Ansible)
+        # These programs run without Ansible: there is no module whose run_command could be called.
+        # pylint: disable-next=ansible-bad-function
         done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, cwd="/")
     except (OSError, subprocess.SubprocessError) as error:
         raise DumpError(f"{arguments[0]} could not be asked for its version: {error}") from error

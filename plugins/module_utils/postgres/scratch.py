@@ -117,7 +117,8 @@ class ScratchCluster:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def _run(self, program: str, *arguments: str) -> None:
-        # pylint: disable-next=ansible-bad-function (tests and tools use this without Ansible)
+        # Tests and tools use this without Ansible: there is no module whose run_command could be called.
+        # pylint: disable-next=ansible-bad-function
         done = subprocess.run(
             [self.bindir / program, *arguments],
             user=self.user,

@@ -1,0 +1,165 @@
+"""What can't work stops before anything on a host has changed, with one sentence that says what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+POLICY = yaml.safe_load((ROOT / "inventory/production/group_vars/production_hosts/access_policy.yml").read_text())
+
+
+@pytest.fixture
+def inventory(tmp_path) -> Path:
+    """A copy of the local inventory, to be broken."""
+    copy = tmp_path / "inventory" / "local"
+    shutil.copytree(ROOT / "inventory" / "local", copy)
+    (tmp_path / "sample").symlink_to(ROOT / "sample")
+    return copy
+
+
+def site(inventory: Path, *options: str) -> subprocess.CompletedProcess:
+    """Run site.yml on the hosts of this scenario."""
+    return subprocess.run(
+        ["ansible-playbook", "-i", inventory, ROOT / "playbooks" / "site.yml", *options],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def edit(path: Path, change) -> None:
+    """Change the YAML file *path*."""
+    values = yaml.safe_load(path.read_text())
+    change(values)
+    path.write_text(yaml.safe_dump(values))
+
+
+def no_policy(inventory: Path) -> list[str]:
+    (inventory / "group_vars/production_hosts/access_policy.yml").unlink()
+    return []
+
+
+def undefined_role(inventory: Path) -> list[str]:
+    def misspell(values: dict) -> None:
+        values["access_policy"]["grants"][1]["to"] = ["scarper"]
+
+    edit(inventory / "group_vars/production_hosts/access_policy.yml", misspell)
+    return []
+
+
+def no_devops(inventory: Path) -> list[str]:
+    edit(inventory / "group_vars/all/host.yml", lambda values: values.pop("host_devops"))
+    return []
+
+
+def no_keys(inventory: Path) -> list[str]:
+    edit(inventory / "group_vars/all/host.yml", lambda values: values["host_devops"][0].update(keys=[]))
+    return []
+
+
+def no_code(inventory: Path) -> list[str]:
+    edit(inventory / "group_vars/production_hosts/collector.yml", lambda values: values.pop("collector_folder"))
+    return []
+
+
+def no_schema(inventory: Path) -> list[str]:
+    (inventory / "group_vars/production_hosts/schema.sql").unlink()
+    return []
+
+
+def no_freshness(inventory: Path) -> list[str]:
+    edit(inventory / "group_vars/production_hosts/collector.yml", lambda values: values.pop("collector_freshness"))
+    return []
+
+
+def another_login(inventory: Path) -> list[str]:
+    path = inventory / "group_vars/production_hosts/collector.yml"
+    edit(path, lambda values: values["collector_config"]["postgres"].update(user="postgres"))
+    return []
+
+
+def store_does_not_answer(inventory: Path) -> list[str]:
+    edit(inventory / "hosts.yml", lambda values: values["store_hosts"]["hosts"]["store"].update(ansible_host="gone"))
+    return []
+
+
+def store_out_of_reach(inventory: Path) -> list[str]:
+    path = inventory / "group_vars/production_hosts/backup.yml"
+    edit(path, lambda values: values["backup_store"].update(address="127.0.0.1", port=9))
+    return []
+
+
+def no_store(inventory: Path) -> list[str]:
+    path = inventory / "group_vars/production_hosts/backup.yml"
+    edit(path, lambda values: values["backup_store"].update(inventory_name="elsewhere"))
+    return []
+
+
+def no_dumper(inventory: Path) -> list[str]:
+    path = inventory / "group_vars/production_hosts/access_policy.yml"
+    edit(path, lambda values: values["access_policy"]["roles"]["dumper"].update(os_users=["somebody"]))
+    return []
+
+
+def too_old(inventory: Path) -> list[str]:
+    return ["-e", json.dumps({"database_version": 12})]
+
+
+def not_there(inventory: Path) -> list[str]:
+    return ["-e", json.dumps({"database_packages": "existing", "database_version": 16})]
+
+
+CASES = {
+    no_policy: "access_policy is missing",
+    undefined_role: "scarper",
+    no_devops: "host_devops",
+    no_keys: "host_devops must name at least one person",
+    no_code: "Where is the collector's code?",
+    no_schema: "make schema",
+    no_freshness: "collector_freshness",
+    another_login: "collector_config.postgres must name a user",
+    store_does_not_answer: "does not answer",
+    store_out_of_reach: "does not reach 127.0.0.1 port 9",
+    no_store: "backup_store must name",
+    no_dumper: "pgdumper",
+    too_old: "database_version must be 14 to 18",
+    not_there: "has no PostgreSQL 16",
+}
+
+
+@pytest.mark.parametrize("broken", CASES, ids=lambda case: case.__name__)
+def test_it_stops_before_anything_changes_and_says_what_to_do(inventory, broken):
+    done = site(inventory, *broken(inventory))
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0
+    assert CASES[broken] in said
+    assert "PLAY [Every host]" not in done.stdout
+    assert "changed=0" in done.stdout.split("PLAY RECAP")[1]
+    assert "Traceback" not in said
+
+
+def test_an_unsupported_system_is_refused(inventory, store):
+    write = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
+    release, version = "/usr/lib/os-release", "/etc/debian_version"
+    before = store.file(release).content_string, store.file(version).content_string
+    old = before[0].replace('VERSION_ID="13"', 'VERSION_ID="11"').replace('VERSION_ID="12"', 'VERSION_ID="11"')
+    assert old != before[0]
+    store.check_output("python3 -c %s %s %s", write, release, old)
+    store.check_output("python3 -c %s %s %s", write, version, "11.9\n")
+    try:
+        done = site(inventory)
+    finally:
+        store.check_output("python3 -c %s %s %s", write, release, before[0])
+        store.check_output("python3 -c %s %s %s", write, version, before[1])
+    assert done.returncode != 0
+    assert "Debian 12 and 13 are supported" in " ".join((done.stdout + done.stderr).split())
+    assert "PLAY [Every host]" not in done.stdout
