@@ -137,20 +137,6 @@ def test_nothing_listens_on_the_network(production):
     assert not [socket for socket in production.socket.get_listening_sockets() if socket.endswith(":5432")]
 
 
-def test_a_table_made_later_has_its_grants_at_once(dba, grafanareader, scraper):
-    table = "public.made_later (id int GENERATED ALWAYS AS IDENTITY, x int)"
-    made = dba.commit(f"SET ROLE taaraxtak_owner; CREATE TABLE {table}")
-    assert made.rc == 0, made.stderr
-    try:
-        assert scraper.allowed("INSERT INTO public.made_later (x) VALUES (1)")
-        assert grafanareader.allowed("SELECT count(*) FROM public.made_later")
-        assert scraper.refused("DELETE FROM public.made_later")
-        assert grafanareader.refused("SET transaction_read_only = off; INSERT INTO public.made_later (x) VALUES (1)")
-    finally:
-        dropped = dba.commit("SET ROLE taaraxtak_owner; DROP TABLE public.made_later")
-        assert dropped.rc == 0, dropped.stderr
-
-
 def test_the_owner_logs_in_from_nowhere(postgres):
     assert postgres.commit("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'taaraxtak_owner'").stdout.strip() == "f"
 
