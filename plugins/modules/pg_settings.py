@@ -143,7 +143,7 @@ class Job:
     def bring(self) -> dict[str, t.Any]:
         """Write the file, have it judged, read in, and the server restarted where it must and may be."""
         if self.write:
-            edge.replace(self.path, self.after)
+            edge.write(self.path, self.after)
         try:
             places = self.judge()
         except ValueError as error:

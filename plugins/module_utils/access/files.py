@@ -1,14 +1,13 @@
 # Copyright (c) The taaraxtak.production authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files on the host: the lock that lets one run write at a time, and a file of the server's, replaced whole."""
+"""Files on the host: the lock that lets one run write at a time, and the server's own files as they are."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
-import tempfile
 import typing as t
 from pathlib import Path
 
@@ -56,30 +55,3 @@ def read(path: str) -> tuple[bytes, float]:
             f"could not read {path}: {error.strerror}: run this on the server's host as root "
             "with login_os_user, or set hba to false"
         ) from error
-
-
-def replace(path: str, content: bytes) -> None:
-    """Put *content* in the place of the file *path*, whole, with its owner and mode; ValueError where it can't be."""
-    target = Path(path).resolve()
-    try:
-        old = target.stat()
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
-                    os.fchown(descriptor, old.st_uid, old.st_gid)
-                os.fchmod(descriptor, old.st_mode & 0o7777)
-                file.write(content)
-                file.flush()
-                os.fsync(descriptor)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise ValueError(f"could not write {path}: {error.strerror}") from error

@@ -8,7 +8,9 @@ from __future__ import annotations
 import dataclasses
 import time
 import typing as t
+from pathlib import Path
 
+from ..files.whole import replace
 from . import files
 from .postgres import MAINTENANCE, Params, query, session
 
@@ -72,7 +74,7 @@ def install(params: Params, connection: Connection, plan: Files) -> None:
     try:
         for file in plan.changed:
             written.append(file)
-            files.replace(file.path, file.new)
+            replace(Path(file.path), file.new)
         check(connection)
         _reload(params, connection, patient=False)
     except BaseException as error:
@@ -122,7 +124,7 @@ def _restore(params: Params, connection: Connection, written: t.Sequence[File]) 
     """Put the old files back; how that went, for the end of a sentence."""
     try:
         for file in written:
-            files.replace(file.path, file.old)
+            replace(Path(file.path), file.old)
         _reload(params, connection, patient=True)
     except ValueError as error:
         return f"and the old ones could not be put back ({error}): mend them by hand now"

@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-import tempfile
 import time
 import typing as t
 from pathlib import Path
 
+from ..files.whole import replace, sync_folder
 from .connection import connect
 from .settings import FileSetting, LiveSetting
 
@@ -27,6 +27,8 @@ RELOAD_SECONDS = 15
 # How long to wait for an answer after a restart: crash recovery aside, a start takes seconds.
 START_SECONDS = 90
 PAUSE = 0.05
+# Settings hold no secret, and the server's own user need not be the one who reads them.
+MODE = 0o644
 
 
 class Server:
@@ -130,35 +132,18 @@ def newer(path: Path, moment: dt.datetime) -> bool:
     return dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC) > moment
 
 
-def replace(path: Path, text: str) -> None:
-    """Write *path* whole or not at all; a new file belongs to its folder's owner, mode 0644. ValueError if it can't."""
-    partial = ""
-    try:
-        like = path.stat() if path.exists() else path.parent.stat()
-        # The server reads no name in its folders that begins with a dot.
-        descriptor, partial = tempfile.mkstemp(prefix=".", suffix=".partial", dir=path.parent)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), 0o644)
-            if os.geteuid() == 0:
-                os.fchown(file.fileno(), like.st_uid, like.st_gid)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(partial).replace(path)
-        _sync(path.parent)
-    except OSError as error:
-        if partial:
-            Path(partial).unlink(missing_ok=True)
-        raise ValueError(f"{path} can't be written: {error.strerror}") from error
+def write(path: Path, text: str) -> None:
+    """Write *path* whole or not at all; ValueError if it can't be."""
+    replace(path, text.encode(), mode=MODE)
 
 
 def put_back(path: Path, text: str | None, times: tuple[int, int] | None) -> None:
     """Make *path* what it was: *text* with its *times* (ns), or not there."""
     if text is None:
         path.unlink(missing_ok=True)
-        _sync(path.parent)
+        sync_folder(path.parent)
         return
-    replace(path, text)
+    write(path, text)
     if times is not None:
         os.utime(path, ns=times)
 
@@ -169,11 +154,3 @@ def times_of(path: Path) -> tuple[int, int] | None:
         return None
     status = path.stat()
     return status.st_atime_ns, status.st_mtime_ns
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
