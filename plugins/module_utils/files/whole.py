@@ -13,8 +13,8 @@ from pathlib import Path
 def replace(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Put *content* in the place of the file *path*, or make it; ValueError where that can't be done.
 
-    It keeps the owner of the file, or gets that of its folder. *mode* is the file's own unless given; a new one has 0644.
-    A reader sees the old content or the new, also after a crash.
+    It keeps the owner of the file, or gets that of its folder. *mode* is the file's own unless given, and 0644 for a
+    new one. A reader sees the old content or the new, also after a crash.
     """
     partial = ""
     try:
