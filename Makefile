@@ -6,7 +6,6 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 LINK := .ansible/collections/ansible_collections/taaraxtak/production
-INVENTORY ?= inventory/local
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # What every scenario of molecule shares lies in .config/molecule/config.yml.
@@ -14,7 +13,6 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 # Whoever calls make may have settings of Python's that are meant for other programs.
 unexport PYTHONPATH PYTHONHOME
 
-PLAYBOOK := ansible-playbook -i $(INVENTORY)
 # As root, packages are installed directly; else by sudo.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 SCENARIOS := $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
@@ -27,7 +25,7 @@ help: ## Say what there is
 	@echo "  make molecule-NAME      One scenario: $(SCENARIOS)"
 
 # --- The local production environment ---------------------------------------------------------------------------------
-up: venv images ## Provision production and its dump store in two containers, and show them
+up: venv images-trixie ## Provision production and its dump store in two containers, and show them
 	@mkdir -p build
 	@rm -f build/site.log
 	ansible-playbook -i inventory/local molecule/shared/create.yml
@@ -81,7 +79,7 @@ schema: venv packages-postgres ## Make schema.sql by running the app's create_ta
 changelog: venv-dev ## Make CHANGELOG.md from changelogs/fragments
 	antsibull-changelog generate
 
-bench-converge: venv images ## Tasks, seconds and CPU of a run that changes nothing
+bench-converge: venv images-trixie ## Tasks, seconds and CPU of a run that changes nothing
 	python benchmarks/converge.py
 
 clean: ## Remove what make has made here (containers: make down)
@@ -106,8 +104,10 @@ packages-containers:
 packages-postgres:
 	$(call install-packages,postgresql)
 
-images: venv packages-containers
-	@python molecule/images/build.py trixie bookworm
+images: images-trixie images-bookworm
+
+images-%: venv packages-containers
+	@python molecule/images/build.py $*
 
 $(LINK):
 	@mkdir -p $(dir $@)

@@ -2,7 +2,7 @@
 # Print the newest Python from 3.12 to 3.14 that runs and can make virtual environments, else 3.11 (whose newest
 # ansible-core is 2.19). Looks along PATH and among pyenv's.
 set -eu
-pyenv=${PYENV_ROOT:-$HOME/.pyenv}
+pyenv=${PYENV_ROOT:-${HOME:-}/.pyenv}
 if command -v pyenv >/dev/null; then pyenv=$(pyenv root); fi
 for version in 3.14 3.13 3.12 3.11; do
     for candidate in "python$version" "$pyenv"/versions/"$version".*/bin/python python3; do

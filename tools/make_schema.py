@@ -3,12 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make schema.sql from an app: run its create_tables.py in a throw-away cluster and write down what came of it.
 
-The app's code runs as an ordinary user of the operating system, in a copy of its folder, as an ordinary role.
+The app's code runs in a copy of its folder, as an ordinary role that may log in to its own database alone. Where root
+runs this, the code runs as the user nobody and the server as another, so it reaches neither the server's files nor its
+superuser. Where an ordinary user runs this, both are that user: nothing is out of the code's reach that is the user's.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import pwd
 import shutil
 import subprocess
@@ -17,17 +20,21 @@ import tempfile
 from pathlib import Path
 
 import psycopg2
+from psycopg2.sql import SQL, Identifier
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from plugins.module_utils.files.whole import replace  # noqa: E402 - the path is set above
 from plugins.module_utils.postgres import schema, schema_server  # noqa: E402 - the path is set above
-from plugins.module_utils.postgres.scratch import SUPERUSER, ScratchCluster  # noqa: E402
+from plugins.module_utils.postgres.scratch import SUPERUSER, ScratchCluster, ordinary_user  # noqa: E402
 
 OUTPUT = "inventory/production/group_vars/production_hosts/schema.sql"
 SCHEMA = "public"
 ROLE = "app"
 DATABASE = "app"
+# The account that owns nothing, for the app's code when root runs this.
+NOBODY = "nobody"
 # The app only creates tables: an app that hangs is stopped after five minutes.
 PATIENCE = 300
 
@@ -70,8 +77,30 @@ runpy.run_path("create_tables.py", run_name="__main__")
 """
 
 
-def run_app(app: Path, python: str, cluster: ScratchCluster, folder: Path) -> None:
-    """Run create_tables.py of the app's copy in *folder*. ValueError with what it said where it fails."""
+def accounts() -> tuple[str, pwd.struct_passwd | None]:
+    """Who calls, and whom the app's code runs as (None: the caller). ValueError where root has nobody for it."""
+    try:
+        caller = pwd.getpwuid(os.geteuid()).pw_name
+        if os.geteuid() != 0:
+            return caller, None
+        account = pwd.getpwnam(NOBODY)
+    except KeyError as error:
+        raise ValueError(f"an account is missing on this machine: {error.args[0]}") from error
+    if ordinary_user() == NOBODY:
+        raise ValueError("there is no user postgres to run the server, apart from nobody, who runs the app's code")
+    return caller, account
+
+
+def throw_away(caller: str, account: pwd.struct_passwd | None) -> ScratchCluster:
+    """A cluster that lets the app in to its own database as its own role, and the caller everywhere."""
+    return ScratchCluster(
+        hba=[f"local {DATABASE} {ROLE} peer map=app", f"local all {SUPERUSER} peer map=caller"],
+        ident=[f'app "{account.pw_name if account else caller}" {ROLE}', f'caller "{caller}" {SUPERUSER}'],
+    )
+
+
+def run_app(app: Path, python: str, cluster: ScratchCluster, folder: Path, account: pwd.struct_passwd | None) -> None:
+    """Run create_tables.py of the app's copy in *folder* as *account*. ValueError with what it said where it fails."""
     copy = folder / "app"
     shutil.copytree(app, copy, ignore=shutil.ignore_patterns("config.py", "__pycache__", ".git", ".venv"))
     config = CONFIG.format(
@@ -79,10 +108,10 @@ def run_app(app: Path, python: str, cluster: ScratchCluster, folder: Path) -> No
     )
     (copy / "config.py").write_text(config)
     uid = gid = -1
-    if cluster.user is not None:
+    if account is not None:
+        uid, gid = account.pw_uid, account.pw_gid
         for path in (folder, *folder.rglob("*")):
-            shutil.chown(path, cluster.user, pwd.getpwnam(cluster.user).pw_gid)
-        uid, gid = folder.stat().st_uid, folder.stat().st_gid
+            os.chown(path, uid, gid, follow_symlinks=False)
     try:
         done = subprocess.run(
             [python, "-E", "-s", "-B", "-c", LAUNCHER, str(copy), str(uid), str(gid)],
@@ -135,8 +164,8 @@ def prepare(cluster: ScratchCluster) -> None:
     connection = connect(cluster, "postgres")
     connection.autocommit = True
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE ROLE {ROLE} LOGIN")
-        cursor.execute(f"CREATE DATABASE {DATABASE} OWNER {ROLE}")
+        cursor.execute(SQL("CREATE ROLE {} LOGIN").format(Identifier(ROLE)))
+        cursor.execute(SQL("CREATE DATABASE {} OWNER {}").format(Identifier(DATABASE), Identifier(ROLE)))
     connection.close()
 
 
@@ -164,9 +193,10 @@ def make(app: Path, python: str) -> str:
     """The text of schema.sql. ValueError with a sentence for the user where it can't be made."""
     if not (app / "create_tables.py").is_file():
         raise ValueError(f"there is no create_tables.py in {app}")
-    with ScratchCluster() as cluster, tempfile.TemporaryDirectory(prefix="app-") as folder:
+    caller, account = accounts()
+    with throw_away(caller, account) as cluster, tempfile.TemporaryDirectory(prefix="app-") as folder:
         prepare(cluster)
-        run_app(app, interpreter(python), cluster, Path(folder))
+        run_app(app, interpreter(python), cluster, Path(folder), account)
         text = schema.render(dump(cluster), read(cluster), schema=SCHEMA)
     schema.parse(text)  # what it writes, the module must be able to read
     return text
@@ -181,12 +211,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         text = make(given.app, given.python)
+        replace(given.output, text.encode())
     except ValueError as error:
         print(f"make_schema: {error}", file=sys.stderr)
         return 1
-    partial = given.output.with_name(given.output.name + ".partial")
-    partial.write_text(text)
-    partial.replace(given.output)
     print(f"{given.output}: {text.count(schema.RELATION)} relations")
     return 0
 

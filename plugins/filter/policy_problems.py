@@ -37,7 +37,7 @@ _value:
   elements: str
 """
 
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import problems
+from ..module_utils.access.policy import problems
 
 
 class FilterModule:

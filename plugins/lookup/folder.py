@@ -24,7 +24,9 @@ options:
     elements: str
     required: true
   exclude:
-    description: Names, relative paths or glob patterns that are left out too.
+    description:
+      - Names, relative paths or glob patterns that are left out too.
+      - One that begins with C(/) is meant from the folder itself.
     type: list
     elements: str
     default: []

@@ -107,7 +107,9 @@ options:
         elements: str
         default: []
       keep:
-        description: Names, relative paths or glob patterns of what is not removed, folders with all that they hold.
+        description:
+          - Names, relative paths or glob patterns of what is not removed, folders with all that they hold.
+          - One that begins with C(/) is meant from the tree's own folder.
         type: list
         elements: str
         default: []

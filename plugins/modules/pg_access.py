@@ -11,13 +11,21 @@ short_description: Make a PostgreSQL server's roles, privileges and logins what 
 version_added: 0.1.0
 description:
   - Reads the catalogues, compares them with an access policy, and runs only the statements that differ.
-  - Within the policy's scope the policy is the whole truth. What it does not grant is revoked, from every role and from
-    C(PUBLIC), column privileges, grant options and default privileges included.
+  - Within the policy's scope the policy is the whole truth about databases, schemas, tables, views, their columns,
+    sequences and default privileges. What it does not grant on these is revoked, from every role and from C(PUBLIC),
+    grant options included.
   - Roles, attributes, role settings, memberships, owners, privileges, C(pg_hba.conf) and C(pg_ident.conf) are managed.
-    No role and no object is ever dropped, and nothing is revoked from a superuser.
+    No role and no object is ever dropped, and no privilege or membership is revoked from a superuser.
+  - What is not covered yet. Routines are looked at only where the policy's C(public.revoke_execute) names them, so that
+    C(EXECUTE) for C(PUBLIC) on a C(SECURITY DEFINER) function of the owner stays; such functions in the scope's schemas
+    are warned about and are in RV(skipped_objects). Privileges on types, parameters, large objects, foreign servers,
+    foreign data wrappers, languages and tablespaces are not looked at. Replication logins are always rejected by
+    C(pg_hba.conf).
   - The cluster and then each database is changed in one transaction, which is only committed after a second read has
     found the wanted state in it.
   - Check mode, and a run that has nothing to do, only read. No transaction id is assigned, no catalogue row is written.
+  - In check mode on a host where the server, its user or the driver is not there yet, only RV(ignore:msg) is returned,
+    and that something would change.
   - The policy's format is described in the collection's C(docs/policy.md).
 options:
   policy:
@@ -52,8 +60,9 @@ options:
     default: true
   missing_objects:
     description:
-      - What to do where a grant names a table or sequence, without C(*), that does not exist.
-      - V(fail) changes nothing. V(skip) goes on and returns it in RV(skipped_objects).
+      - What to do where a grant or its C(except) names a table or sequence, without C(*), that does not exist, where
+        C(except) names one that the grant is not on, or where a pattern of C(public.revoke_execute) matches no routine.
+      - V(fail) changes nothing. V(skip) goes on, warns, and returns it in RV(skipped_objects).
     type: str
     choices: [fail, skip]
     default: fail
@@ -91,13 +100,13 @@ EXAMPLES = r"""
 RETURN = r"""
 queries:
   description: The SQL that was run or, in check mode, would be, in order. It never holds a password.
-  returned: always
+  returned: when the server could be looked at, and on failure
   type: list
   elements: str
   sample: ['GRANT SELECT ON TABLE "public"."measurement" TO "grafanareader"']
 granted:
   description: Privileges and memberships that were granted.
-  returned: success
+  returned: when the server could be looked at
   type: list
   elements: dict
   sample:
@@ -109,12 +118,14 @@ granted:
       grant_option: false
 revoked:
   description: Privileges and memberships that were revoked, with the same keys. The role C(public) is everybody.
-  returned: success
+  returned: when the server could be looked at
   type: list
   elements: dict
 skipped_objects:
-  description: What was left alone, and why.
-  returned: success
+  description:
+    - What was left alone, and why.
+    - Names that do not exist, and C(SECURITY DEFINER) routines that others than their owner may run, are warned about.
+  returned: when the server could be looked at
   type: list
   elements: dict
   sample:
@@ -123,13 +134,11 @@ skipped_objects:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import enforce
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.report import result
-from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.connection import (
-    AbsentError,
-    login_argument_spec,
-)
+
+from ..module_utils.access import enforce
+from ..module_utils.access.policy import parse
+from ..module_utils.access.report import result, warnings
+from ..module_utils.postgres.connection import AbsentError, login_argument_spec
 
 
 def main() -> None:
@@ -162,6 +171,8 @@ def main() -> None:
         module.fail_json(msg=str(error), queries=[])
     files = [(file.path, file.old.decode(errors="replace"), file.new.decode()) for file in outcome.login_files]
     answer = result(outcome.statements, outcome.queries, outcome.skipped, files)
+    for sentence in warnings(outcome.skipped):
+        module.warn(sentence)
     if not module._diff:
         del answer["diff"]
     module.exit_json(**answer)

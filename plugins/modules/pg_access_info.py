@@ -45,7 +45,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 matrix:
-  description: One row for each login role, database and way of acting.
+  description:
+    - One row for each login role, database and way of acting.
+    - In check mode it is empty where the server or a database is not there yet, which RV(ignore:msg) says.
   returned: success
   type: list
   elements: dict
@@ -92,15 +94,16 @@ matrix:
       elements: str
 missing_roles:
   description: Login roles of the policy that the server does not have.
-  returned: success
+  returned: when the server could be looked at
   type: list
   elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.postgres import read_matrix
-from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.connection import login_argument_spec
+
+from ..module_utils.access.policy import parse
+from ..module_utils.access.postgres import read_matrix
+from ..module_utils.postgres.connection import AbsentError, login_argument_spec
 
 
 def main() -> None:
@@ -116,6 +119,8 @@ def main() -> None:
         policy = parse(module.params["policy"])
         matrix = read_matrix(module.params, policy, module.params["database"])
     except ValueError as error:
+        if module.check_mode and isinstance(error, AbsentError):
+            module.exit_json(**{**error.foretold("what roles can do"), "changed": False, "matrix": []})
         module.fail_json(msg=str(error))
     there = {row["role"] for row in matrix}
     missing = [role.name for role in policy.roles.values() if role.login and role.name not in there]

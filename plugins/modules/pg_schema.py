@@ -30,7 +30,9 @@ options:
     type: str
     default: public
   owner:
-    description: The role that everything is run as and that owns what is made. O(login_user) must be a member of it.
+    description:
+      - The role that everything is run as and that owns what is made.
+      - O(login_user) must be a member of it and no superuser.
     type: str
     required: true
   content:
@@ -39,7 +41,8 @@ options:
     required: true
   migration:
     description:
-      - The text of a file of plain SQL, without C(BEGIN), C(COMMIT), C(SET ROLE), C(COPY), C(DO) or commands of psql.
+      - The text of a file of plain SQL, without C(BEGIN), C(COMMIT), C(SET ROLE), C(SET lock_timeout), C(COPY),
+        C(DO) or commands of psql.
       - Not run where the schema already is what O(content) says, nor where nothing of it is there.
     type: str
   lock_timeout:
@@ -51,6 +54,11 @@ extends_documentation_fragment:
   - taaraxtak.production.attributes
 notes:
   - In check mode only the catalogues are read, so a migration is announced and neither run nor judged.
+  - Nothing is run in a session of a superuser, nor of a role that may become one. A function that the file makes and
+    calls, or C(set_config), can end C(SET ROLE), and would then do whatever the login may. Reading is open to all.
+  - What is refused by its words (see O(migration)) is a guard against slips; the login's rights are the defence.
+  - The role of O(login_user) needs C(CONNECT) and membership in O(owner), also without inheriting from it. Without
+    C(pg_read_all_stats) the state of whoever holds a lock is not shown, the name is.
 author:
   - The taaraxtak.production authors (@taaraxtak)
 """
@@ -59,7 +67,8 @@ EXAMPLES = r"""
 - name: Make the tables of the app
   become: true
   taaraxtak.production.pg_schema:
-    login_os_user: postgres
+    login_os_user: alice
+    login_user: dba
     database: taaraxtak
     owner: taaraxtak_owner
     content: "{{ lookup('ansible.builtin.file', inventory_dir ~ '/schema.sql') }}"
@@ -67,7 +76,8 @@ EXAMPLES = r"""
 - name: Change them
   become: true
   taaraxtak.production.pg_schema:
-    login_os_user: postgres
+    login_os_user: alice
+    login_user: dba
     database: taaraxtak
     owner: taaraxtak_owner
     content: "{{ lookup('ansible.builtin.file', inventory_dir ~ '/schema.sql') }}"
@@ -76,7 +86,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 applied:
-  description: What was run, or would be in check mode.
+  description:
+    - What was run, or would be in check mode.
+    - Where in check mode the server or the database is not there yet, this is V(schema), the lists but for
+      RV(relations) are empty, and C(msg) says what is missing.
   type: str
   returned: success
   choices: [none, schema, migration]
@@ -92,6 +105,14 @@ extra:
   elements: str
   returned: success
   sample: [table scratch]
+foreign_owners:
+  description:
+    - Relations of the file that another role than O(owner) owns, a phrase each; each is a warning too.
+    - They are left alone. A migration of theirs fails, as O(owner) may not change them.
+  type: list
+  elements: str
+  returned: success
+  sample: [table provider_marketshare is owned by scraper]
 relations:
   description: The relations of the file.
   type: list
@@ -151,6 +172,7 @@ def bring(params: dict[str, t.Any], *, check: bool) -> dict[str, t.Any]:
         if plan.action != "none" and not check:
             statements = wanted.statements if plan.action == "schema" else migration or ()
             after = run(connection, plan.action, statements, wanted, params)
+        foreign = foreign_owners(connection, wanted, params)
     finally:
         connection.close()
     return {
@@ -158,6 +180,7 @@ def bring(params: dict[str, t.Any], *, check: bool) -> dict[str, t.Any]:
         "applied": plan.action,
         "differences": list(plan.differences),
         "extra": list(plan.extra),
+        "foreign_owners": foreign,
         "relations": [relation.title for relation in wanted.relations],
         "diff": {"before": shown(live), "after": shown(after), "before_header": "live", "after_header": "wanted"},
     }
@@ -178,6 +201,19 @@ def run(
         raise ValueError(f"the {'schema file' if action == 'schema' else 'migration'} failed: {error}") from error
 
 
+def foreign_owners(connection: t.Any, wanted: core.SchemaFile, params: dict[str, t.Any]) -> list[str]:
+    """Phrases that name what of the file somebody else than the owner owns."""
+    titles = {relation.title for relation in wanted.relations}
+    found = schema_server.foreign_owners(connection, params["schema"], params["owner"])
+    return [f"{kind} {name} is owned by {who}" for kind, name, who in found if f"{kind} {name}" in titles]
+
+
+def absent(params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What check mode returns where there is nothing to look at yet."""
+    relations = [relation.title for relation in read_file(params).relations]
+    return {"applied": "schema", "differences": [], "extra": [], "foreign_owners": [], "relations": relations}
+
+
 def shown(relations: t.Iterable[core.Relation]) -> str:
     """The fingerprint's text, as --diff shows it."""
     return "".join(line + "\n" for line in core.lines(relations))
@@ -190,10 +226,12 @@ def main() -> None:
         answer = bring(module.params, check=module.check_mode)
     except ValueError as error:
         if module.check_mode and isinstance(error, pg.AbsentError):
-            module.exit_json(**error.foretold("the tables"))
+            module.exit_json(**absent(module.params), **error.foretold("the tables"))
         module.fail_json(msg=str(error))
     for title in answer["extra"]:
         module.warn(f"{title} of the schema {module.params['schema']} is not in the schema file")
+    for phrase in answer["foreign_owners"]:
+        module.warn(f"{phrase}, not by {module.params['owner']}")
     module.exit_json(**answer)
 
 

@@ -16,7 +16,14 @@ description:
   - Has the server read its files when this one is newer than the last reading, so a run that was interrupted is
     finished by the next one.
   - Says which settings wait for a restart, and restarts the server only where O(restart_allowed) is set.
-  - If the server doesn't start with the new file, the old one is put back and the server is restarted with that.
+  - If the server doesn't start, the last file that it has started with is put back, whichever run wrote the new one,
+    and the server is started with that. A dot file beside O(path), which PostgreSQL doesn't read, keeps its text.
+  - Judged before the file is written are the libraries that are to be preloaded and aren't yet, each by C(LOAD) in a
+    session of its own (not those that say that they have to be loaded at the server's start), and whether the server
+    can read the files that settings named C(*_file) name. Judged by the server before it reads the file are names,
+    the form and range of values.
+  - Not judged is what only a start shows, such as memory or addresses that can't be had, what is in a certificate or a
+    key, and the mode of a key's file.
 options:
   path:
     description: The file, in a folder that C(postgresql.conf) includes (C(include_dir)).
@@ -47,7 +54,8 @@ extends_documentation_fragment:
 notes:
   - O(login_user) must be a superuser, who alone reads C(pg_file_settings).
   - As root with O(login_os_user=postgres), one task writes the file, logs in by peer and restarts the service.
-  - In check mode the new file isn't there for the server to judge, so names are checked and values are not.
+  - In check mode the new file isn't there for the server to judge, so names, libraries and files are checked and other
+    values are not. A setting whose value can't be compared with the server's own is not foretold to need a restart.
 author:
   - The taaraxtak.production authors (@taaraxtak)
 """
@@ -68,7 +76,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The file.
+  description:
+    - The file.
+    - Where in check mode the server is not there yet, RV(reloaded) and RV(restarted) are V(false), RV(pending_restart)
+      is empty, and C(msg) says what is missing.
   type: str
   returned: success
   sample: /etc/postgresql/17/main/conf.d/taaraxtak.conf
@@ -131,17 +142,24 @@ class Job:
         self.times = edge.times_of(self.path)
         self.write = self.before != self.after
         self.reload = self.write or edge.newer(self.path, self.loaded)
+        self.live = self.server.live()
 
     def predict(self) -> dict[str, t.Any]:
         """What `bring` would do, reading only."""
         if not self.write:
             self.judge()
-        pending = core.predicted(self.wanted, self.server.files()[0], self.server.live(), str(self.path))
+        pending = core.predicted(self.wanted, self.server.files()[0], self.live, str(self.path))
+        self.look_ahead()
+        if not self.reload:
+            pending = sorted(setting.name for setting in self.live if setting.pending_restart)
         restarted = bool(pending) and self.params["restart_allowed"]
         return self.answer([] if restarted else pending, restarted=restarted)
 
     def bring(self) -> dict[str, t.Any]:
         """Write the file, have it judged, read in, and the server restarted where it must and may be."""
+        self.look_ahead()
+        remembered = edge.read_text(edge.started_path(self.path))
+        self.remember(remembered)
         if self.write:
             edge.write(self.path, self.after)
         try:
@@ -149,6 +167,8 @@ class Job:
         except ValueError as error:
             if not self.write:
                 raise
+            if remembered is None:
+                edge.started_path(self.path).unlink(missing_ok=True)
             edge.put_back(self.path, self.before, self.times)
             raise ValueError(f"{error}. Nothing was changed") from error
         if self.reload:
@@ -165,6 +185,27 @@ class Job:
             raise ValueError(f"{self.path} is in place, but a new session sees other values: {'; '.join(said)}")
         return self.answer(pending, restarted=restarted)
 
+    def look_ahead(self) -> None:
+        """Try what the server's own reading of its files doesn't: libraries and files. ValueError names all."""
+        said: list[str] = []
+        for library in core.libraries(self.wanted, self.live):
+            reason = self.server.load(library)
+            if reason is not None and not core.only_at_start(reason):
+                said.append(f"the library {library} can't be preloaded: {reason}")
+        for name, file in core.must_exist(self.wanted).items():
+            reason = self.server.lacks(file)
+            if reason is not None:
+                said.append(f"{name} = {core.quoted(file)}: {reason}")
+        if said:
+            raise ValueError(f"{'; '.join(said)}. Nothing was changed")
+
+    def remember(self, known: str | None) -> None:
+        """Keep the present file as the one to go back to, if it is older than the server's start, or there is none."""
+        if self.before is not None and not edge.newer(self.path, self.server.started()):
+            edge.keep_started(self.path, self.before)
+        elif self.before is None and known is None:
+            edge.keep_started(self.path, None)
+
     def judge(self) -> dict[str, str]:
         """Let the server judge its files; from which of them it takes each setting."""
         rows, messages = self.server.files()
@@ -179,15 +220,17 @@ class Job:
         return {row.name.lower(): row.file for row in rows if row.name is not None}
 
     def restart(self) -> None:
-        """Restart the server; where it doesn't come back with a file of this run, with the old file again."""
+        """Restart the server; where it doesn't come back, with the last file that it has started with."""
         before = self.server.started()
+        kept = edge.read_text(edge.started_path(self.path))
         try:
             self.command()
             self.server.wait_for_start(before)
         except ValueError as error:
-            if not self.write:
-                raise
-            edge.put_back(self.path, self.before, self.times)
+            if kept is None and not self.write:
+                raise ValueError(f"{error}. No file is known with which the server has started: mend it") from error
+            old = self.before if kept is None else kept or None
+            edge.put_back(self.path, old, self.times if old == self.before else None)
             try:
                 self.command()
                 self.server.wait_for_start(before)
@@ -197,6 +240,7 @@ class Job:
                     f"nor with the old one, which was put back: {second}"
                 ) from second
             raise ValueError(f"{error}. The old file was put back and the server restarted with it") from error
+        edge.keep_started(self.path, self.after)
 
     def command(self) -> None:
         """Run the command that restarts the server."""
@@ -233,7 +277,8 @@ def main() -> None:
         answer = job.predict() if module.check_mode else job.bring()
     except ValueError as error:
         if module.check_mode and isinstance(error, pg.AbsentError):
-            module.exit_json(**error.foretold("the settings"))
+            absent = {"path": module.params["path"], "reloaded": False, "restarted": False, "pending_restart": []}
+            module.exit_json(**absent, **error.foretold("the settings"))
         module.fail_json(msg=str(error))
     if answer["pending_restart"] and not answer["restarted"]:
         names = ", ".join(answer["pending_restart"])

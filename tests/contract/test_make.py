@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,16 @@ def test_no_python_is_said_with_what_to_install(tmp_path):
 def test_every_scenario_has_hosts_of_its_own(scenario):
     """Two runs never share a container or a network."""
     said = subprocess.run(
-        ["ansible", "production", "-i", "inventory/local", "-m", "ansible.builtin.debug", "-a", "var=ansible_host"],
+        [
+            Path(sys.executable).parent / "ansible",
+            "production",
+            "-i",
+            "inventory/local",
+            "-m",
+            "ansible.builtin.debug",
+            "-a",
+            "var=ansible_host",
+        ],
         cwd=ROOT,
         env={**os.environ, "MOLECULE_SCENARIO_NAME": scenario, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
         capture_output=True,

@@ -103,6 +103,12 @@ class Hosts:
         path.write_text(text.format(python=sys.executable, **values))
         path.chmod(0o755)
 
+    def sabotage_store(self, statements: str) -> None:
+        """Let the store run *statements* first, with `store` the module: to strike at one point of its work."""
+        values = {"lib": str(self.lib), "module": "store", "config": str(self.folder / "store.json")}
+        changed = COMMAND.replace("sys.exit(", "from dumps import store\n{statements}\nsys.exit(")
+        self._script("store", changed, statements=statements, **values)
+
     def configure_source(self, **more: t.Any) -> None:
         settings = {
             "database": self.database,
@@ -188,6 +194,14 @@ class Hosts:
         psql = [cluster.bindir / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", cluster.socket, "-U", "postgres"]
         done = subprocess.run([*psql, "-d", database], input=plain, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode()
+
+    def waits_for_a_lock(self) -> bool:
+        """Whether the dump's session waits until another one ends."""
+        asked = (
+            "SELECT 1 FROM pg_stat_activity"
+            " WHERE application_name = 'taaraxtak dump' AND datname = %s AND wait_event_type = 'Lock'"
+        )
+        return bool(self.server.run(asked, values=[self.database]))
 
     def pg_dumps(self) -> list[int]:
         """The processes of pg_dump: the socket's folder is this server's alone."""

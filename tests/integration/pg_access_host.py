@@ -33,6 +33,11 @@ def default_policy() -> dict[str, t.Any]:
     return copy.deepcopy(yaml.safe_load(POLICY_FILE.read_text(encoding="utf-8"))["access_policy"])
 
 
+def warned(result: Result) -> list[str]:
+    """The sentences of a module's warnings, which older versions of Ansible write as plain texts."""
+    return [one if isinstance(one, str) else one["event"]["msg"] for one in result.values.get("warnings", [])]
+
+
 class Host:
     """A server, a policy, and the modules with both."""
 
@@ -58,9 +63,9 @@ class Host:
         assert not result.failed, result.msg
         return result
 
-    def info(self, **options: t.Any) -> Result:
+    def info(self, *, check: bool = False, **options: t.Any) -> Result:
         """pg_access_info."""
-        return run_module("pg_access_info", {**self.server.login, "policy": self.policy, **options})
+        return run_module("pg_access_info", {**self.server.login, "policy": self.policy, **options}, check=check)
 
     def sql(self, sql: str, *, user: str = "postgres", database: str = DATABASE) -> list[t.Any]:
         """Run *sql* in a session of its own."""

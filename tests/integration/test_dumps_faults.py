@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -20,6 +21,7 @@ from ansible_collections.taaraxtak.production.tests.integration.dumps_hosts impo
     Hosts,
     children,
     processes,
+    until,
 )
 
 BIG = "dumps_big"
@@ -202,8 +204,50 @@ def test_a_lost_end_without_an_answer_is_a_failure(hosts: Hosts) -> None:
     silent.chmod(0o755)
     hosts.configure_sender(store_command=[str(silent)])
     said = fails(hosts)
-    assert "the store's answer was lost" in said
+    assert "no dump was stored: the store's answer was lost" in said
     assert "there is no dump" in said
+
+
+# Takes everything, does what is in {then}, and gives no answer; asked for the dump, it fails.
+DEAF = """#!{python} -I
+import os, pathlib, sys, time
+if sys.argv[1] == "stat":
+    {stat}
+while os.read(0, 1 << 20):
+    pass
+{then}
+"""
+
+
+def deaf_store(hosts: Hosts, *, stat: str, then: str) -> None:
+    path = hosts.folder / "deaf"
+    path.write_text(DEAF.format(python=sys.executable, stat=stat, then=then))
+    path.chmod(0o755)
+    hosts.configure_sender(store_command=[str(path)])
+
+
+@pytest.mark.parametrize(
+    "stat",
+    [
+        "sys.exit(255)",
+        """print('{"ok": false, "reason": "the store\\'s settings could not be read"}'); sys.exit(1)""",
+    ],
+)
+def test_what_is_not_known_is_not_called_a_failure(hosts: Hosts, stat: str) -> None:
+    deaf_store(hosts, stat=stat, then="")
+    said = fails(hosts)
+    assert "no dump was stored" not in said
+    assert re.search(rf"whether {BIG}_\S+\.sql\.zst is stored is not known: ask with dump-store list", said)
+
+
+def test_a_sender_that_is_interrupted_before_the_answer_does_not_know(hosts: Hosts) -> None:
+    deaf_store(hosts, stat="sys.exit(255)", then=f"pathlib.Path({str(hosts.held)!r}).touch(); time.sleep(60)")
+    sender = hosts.start()
+    until(hosts.held.exists, "the store to have everything")
+    sender.send_signal(signal.SIGTERM)
+    said = finish(hosts, sender)
+    assert "is stored is not known: ask with dump-store list" in said
+    assert "interrupted by SIGTERM" in said
 
 
 def test_a_missing_database_is_said(hosts: Hosts, server: Server) -> None:

@@ -11,6 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.store import PARTIAL_AGE, Folder, sweep
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
 from ansible_collections.taaraxtak.production.tests.integration.dumps_hosts import Hosts
 
@@ -39,6 +40,91 @@ def test_what_a_killed_store_leaves_is_swept_a_day_later(hosts: Hosts) -> None:
     assert not old.exists()
     assert not stuck.exists()
     assert young.exists()
+
+
+# The link, the removal or the bringing to the disk with a number, and what happens right after or instead.
+STRIKE = """
+import os, signal
+calls, real = [], store.Folder.{method}
+def strike(self, *names):
+    calls.append(names)
+    if {failing} and len(calls) == {number}:
+        raise OSError(5, "Input/output error")
+    real(self, *names)
+    if len(calls) == {number}:
+        os.kill(os.getpid(), signal.{signal})
+store.Folder.{method} = strike
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGHUP"])
+@pytest.mark.parametrize(("method", "call"), [("link", 1), ("sync", 1), ("link", 2), ("unlink", 1), ("sync", 3)])
+def test_a_signal_does_not_tear_a_commit(hosts: Hosts, method: str, call: int, number: str) -> None:
+    hosts.sabotage_store(STRIKE.format(method=method, failing=False, number=call, signal=number))
+    done = hosts.send()
+    assert done.returncode == 0, done.stderr
+    hosts.dump()
+
+
+def test_a_signal_before_the_commit_leaves_nothing(hosts: Hosts) -> None:
+    hosts.sabotage_store(STRIKE.format(method="stat", failing=False, number=1, signal="SIGTERM"))
+    done = hosts.send()
+    assert done.returncode == 1
+    assert "interrupted by SIGTERM" in done.stderr
+    assert hosts.files() == []
+
+
+@pytest.mark.parametrize(("method", "call"), [("link", 1), ("sync", 1), ("link", 2), ("sync", 2)])
+def test_a_commit_that_the_disk_fails_leaves_nothing(hosts: Hosts, method: str, call: int) -> None:
+    hosts.sabotage_store(STRIKE.format(method=method, failing=True, number=call, signal="SIGTERM"))
+    done = hosts.send()
+    assert done.returncode == 1
+    assert "the dump could not be written" in done.stderr
+    assert hosts.files() == []
+
+
+@pytest.mark.parametrize(("method", "call"), [("unlink", 1), ("unlink", 2), ("sync", 3)])
+def test_a_fault_after_the_commit_does_not_deny_it(hosts: Hosts, method: str, call: int) -> None:
+    hosts.sabotage_store(STRIKE.format(method=method, failing=True, number=call, signal="SIGTERM"))
+    done = hosts.send()
+    assert done.returncode == 0, done.stderr
+    assert json.loads(hosts.store("list", "--json").stdout)[0]["database"] == hosts.database
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_a_name_taken_at_the_last_moment_is_left_alone(hosts: Hosts, call: int) -> None:
+    hosts.sabotage_store(f"""
+calls, real = [], store.Folder.link
+def late(self, name, new):
+    calls.append(new)
+    if len(calls) == {call}:
+        open({str(hosts.incoming)!r} + "/" + new, "w").close()
+    real(self, name, new)
+store.Folder.link = late
+""")
+    done = hosts.send()
+    assert done.returncode == 1
+    assert "is here already" in done.stderr
+    assert [(hosts.incoming / name).stat().st_size for name in hosts.files()] == [0]
+
+
+def test_data_without_a_manifest_is_swept_a_day_later(hosts: Hosts) -> None:
+    assert hosts.send().returncode == 0
+    whole = hosts.files()
+    alone = hosts.incoming / f"{DATABASE}_2026-01-03-00.00.00.sql.zst"
+    alone.write_bytes(b"x")
+    # Its own age counts, not that of what was copied there with the times kept.
+    os.utime(alone, (0, 0))
+    other = hosts.incoming / "notes.txt"
+    other.write_bytes(b"x")
+    folder = Folder(str(hosts.incoming))
+
+    sweep(folder, time.time() + PARTIAL_AGE - 60)
+    assert alone.exists()
+
+    sweep(folder, time.time() + PARTIAL_AGE + 60)
+    assert not alone.exists()
+    assert hosts.files() == sorted([*whole, other.name])
 
 
 @pytest.mark.parametrize("taken", ["", ".manifest.json", ".partial"])
@@ -184,7 +270,7 @@ def test_the_list_tells_of_what_is_no_dump(hosts: Hosts, server: Server, databas
     assert listed.returncode == 1
     assert listed.stdout == ""
     assert "5 bytes" in listed.stderr
-    assert "has no manifest" in listed.stderr
+    assert "_2026-01-01-00.00.00.sql.zst has no manifest, so it is no dump: remove it" in listed.stderr
 
 
 def test_what_is_in_the_store_belongs_to_its_reader_alone(hosts: Hosts) -> None:

@@ -27,6 +27,17 @@ def make(output, *arguments):
 
 
 @pytest.fixture
+def login(server, database):
+    """Who runs a schema file on `database`: a member of its owner."""
+    owner = f"own_{database}"
+    server.run(f"CREATE ROLE {owner}; CREATE ROLE {owner}_dba LOGIN NOINHERIT IN ROLE {owner}")
+    server.run(f"GRANT ALL ON SCHEMA public TO {owner}", database=database)
+    yield {**server.login, "login_user": f"{owner}_dba", "owner": owner}
+    server.run(f"DROP OWNED BY {owner} CASCADE", database=database)
+    server.run(f"DROP ROLE {owner}, {owner}_dba")
+
+
+@pytest.fixture
 def app(tmp_path):
     """Make an app whose create_tables.py is *code*."""
 
@@ -58,13 +69,13 @@ def test_the_same_app_makes_the_same_file_whatever_its_folder(tmp_path):
     assert (tmp_path / "schema.sql").read_bytes() == COMMITTED.read_bytes()
 
 
-def test_the_file_makes_the_schema_that_it_describes(server, database):
-    arguments = {**server.login, "database": database, "owner": "postgres", "content": COMMITTED.read_text()}
+def test_the_file_makes_the_schema_that_it_describes(login, database):
+    arguments = {**login, "database": database, "content": COMMITTED.read_text()}
     assert run_module("pg_schema", arguments).values.get("applied") == "schema"
     assert run_module("pg_schema", arguments).values.get("applied") == "none"
 
 
-def test_everything_that_an_app_makes_comes_back(server, database, app, tmp_path):
+def test_everything_that_an_app_makes_comes_back(login, database, app, tmp_path):
     code = """
         CREATE TYPE mood AS ENUM ('a;b', 'c');
         CREATE TABLE place (id serial PRIMARY KEY, name text UNIQUE, mood mood DEFAULT 'c');
@@ -93,7 +104,7 @@ def test_everything_that_an_app_makes_comes_back(server, database, app, tmp_path
         "type mood",
         "view latest",
     ]
-    arguments = {**server.login, "database": database, "owner": "postgres", "content": content}
+    arguments = {**login, "database": database, "content": content}
     result = run_module("pg_schema", arguments)
     assert not result.failed, result.msg
     assert run_module("pg_schema", arguments).values.get("applied") == "none"
@@ -116,6 +127,51 @@ def test_the_app_is_no_superuser(app, tmp_path):
     assert done.returncode == 1
     assert "permission denied to create role" in done.stderr
     assert not (tmp_path / "schema.sql").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs the app and the server as itself")
+def test_the_app_is_not_the_servers_account_and_logs_in_as_itself_alone(app, tmp_path):
+    code = (
+        EXECUTE.format("CREATE TABLE a (b int)")
+        + """
+import os, pwd
+me = pwd.getpwuid(os.getuid()).pw_name
+assert (me, os.getgid()) == ("nobody", pwd.getpwnam("nobody").pw_gid), me
+data = config["postgres"]["host"] + "/data"
+assert os.stat(data).st_uid != os.getuid()
+for why in ({"user": "postgres"}, {"user": "postgres", "dbname": "postgres"}, {"dbname": "postgres"}):
+    given = {**config["postgres"], **why}
+    if "dbname" in why:
+        given.pop("database")
+    try:
+        psycopg2.connect(**given)
+    except psycopg2.OperationalError as error:
+        assert "eer authentication failed" in str(error) or "no pg_hba.conf entry" in str(error), error
+    else:
+        raise SystemExit(f"logged in with {why}")
+try:
+    os.listdir(data)
+except PermissionError:
+    pass
+else:
+    raise SystemExit("the server's files can be read")
+"""
+    )
+    done = make(tmp_path / "schema.sql", "--app", app(code))
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_that_is_not_there_is_said(app, tmp_path):
+    code = app(EXECUTE.format("CREATE TABLE a (b int)"))
+    done = subprocess.run(
+        [sys.executable, str(TOOL), "--output", str(tmp_path / "none" / "schema.sql"), "--app", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("make_schema: could not write ")
 
 
 @pytest.mark.parametrize(

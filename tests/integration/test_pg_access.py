@@ -14,6 +14,7 @@ from ansible_collections.taaraxtak.production.tests.integration.pg_access_host i
     Host,
     default_policy,
     policed,
+    warned,
 )
 
 DENIED = "42501"
@@ -207,15 +208,30 @@ def test_a_table_that_is_not_there_is_said_before_anything_is_changed(virgin):
     assert virgin.server.run("SELECT count(*) FROM pg_database") == [(3,)]
 
 
-def test_a_table_that_is_not_there_can_be_skipped_and_is_listed(host):
+def test_a_table_that_is_not_there_can_be_skipped_and_is_listed_and_warned_about(host):
     host.sql("ALTER TABLE ip_hostname_mapping RENAME TO elsewhere")
     try:
-        assert host.apply(missing_objects="skip", check=True).values["skipped_objects"] == [
-            {"what": "tables public.ip_hostname_mapping", "why": "does not exist"}
+        result = host.apply(missing_objects="skip", check=True)
+        assert result.values["skipped_objects"] == [
+            {"what": "tables public.ip_hostname_mapping", "why": "does not exist"},
+            {"what": "except public.ip_hostname_mapping", "why": "does not exist"},
+        ]
+        assert warned(result) == [
+            "the access policy: tables public.ip_hostname_mapping does not exist",
+            "the access policy: except public.ip_hostname_mapping does not exist",
         ]
     finally:
         host.sql("ALTER TABLE elsewhere RENAME TO ip_hostname_mapping")
     assert not host.apply().changed
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("value", ["abc", "", "-5s"])
+def test_a_lock_timeout_that_is_none_is_said_before_anything_is_changed(virgin, check, value):
+    result = virgin.call(missing_objects="skip", lock_timeout=value, check=check)
+    assert result.failed
+    assert result.msg.startswith(f"lock_timeout: {value!r} is no time that PostgreSQL knows")
+    assert virgin.server.run("SELECT count(*) FROM pg_database") == [(3,)]
 
 
 def test_additive_takes_nothing_away(virgin):

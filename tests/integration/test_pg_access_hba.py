@@ -72,6 +72,24 @@ def test_files_that_shut_out_or_do_not_parse_are_put_back(host, broken, said):
     assert host.server.run("SELECT 1") == [(1,)]
 
 
+def test_after_a_run_that_was_cut_off_no_older_file_is_claimed_to_be_back(host):
+    """Killed between writing and checking: what is on disk is all that the next run knows."""
+    broken = "local all all nonsense\n"
+    (host.server.cluster.data / "pg_hba.conf").write_text(broken)
+    before = texts(host)
+    with pytest.raises(ValueError, match="invalid authentication method") as error:
+        install(host, broken, before[1])
+    assert "are back" not in str(error.value)
+    path = host.server.cluster.data / "pg_hba.conf"
+    assert f"no older {path} is known that could be put back" in str(error.value)
+    assert "mend it by hand" in str(error.value)
+    # The server works by what it has loaded.
+    assert host.server.run("SELECT 1") == [(1,)]
+    with pytest.raises(ValueError, match="no older") as error:
+        install(host, broken, "# new\n")
+    assert texts(host) == before
+
+
 def test_an_ident_file_that_does_not_parse_is_put_back(host):
     before = texts(host)
     with pytest.raises(ValueError, match=r"pg_ident\.conf line 1"):
@@ -82,7 +100,8 @@ def test_an_ident_file_that_does_not_parse_is_put_back(host):
 def test_files_that_the_server_has_not_loaded_are_loaded(host):
     (host.server.cluster.data / "pg_hba.conf").write_text(ROWS)
     (host.server.cluster.data / "pg_ident.conf").write_text("# nobody\n")
-    assert compared(host, ROWS, "# nobody\n") == logins.Files(reload=True)
+    unknown = tuple(str(host.server.cluster.data / name) for name in ("pg_hba.conf", "pg_ident.conf"))
+    assert compared(host, ROWS, "# nobody\n") == logins.Files(reload=True, unknown=unknown)
     time.sleep(0.01)
     install(host, ROWS, "# nobody\n")
     assert compared(host, ROWS, "# nobody\n") == logins.Files()

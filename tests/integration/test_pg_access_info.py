@@ -79,3 +79,12 @@ def test_roles_that_are_not_there_are_listed(fresh_server: Server, tmp_path):
 def test_a_database_out_of_scope_or_not_there_is_said(host, fresh_server: Server, tmp_path):
     assert "not in the policy's scope: write one of taaraxtak" in host.info(database="postgres").msg
     assert "does not exist" in Host(fresh_server, default_policy(), tmp_path).info().msg
+
+
+def test_check_mode_foretells_where_nothing_is_there_yet(fresh_server: Server, tmp_path):
+    host = Host(fresh_server, default_policy(), tmp_path)
+    for result in (host.info(check=True), host.info(check=True, login_unix_socket=str(tmp_path))):
+        assert not result.failed
+        assert not result.changed
+        assert result.values["matrix"] == []
+        assert "can't be looked at yet" in result.msg

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.postgres import schema, schema_server
@@ -28,13 +29,17 @@ counter = itertools.count()
 
 @pytest.fixture
 def owner(server, database):
-    """A role that may create in the database's schema public, and owns nothing yet."""
+    """A role that may create in the database's schema public, and owns nothing yet; its dba logs in and has no more."""
     name = f"owner_{next(counter)}"
     server.run(f"CREATE ROLE {name}")
+    server.run(f"CREATE ROLE {name}_dba LOGIN NOINHERIT IN ROLE {name}")
+    server.run(f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC')
+    server.run(f'GRANT CONNECT ON DATABASE "{database}" TO {name}_dba')
+    server.run("REVOKE ALL ON SCHEMA public FROM PUBLIC", database=database)
     server.run(f"GRANT ALL ON SCHEMA public TO {name}", database=database)
     yield name
-    server.run(f"DROP OWNED BY {name} CASCADE", database=database)
-    server.run(f"DROP ROLE {name}")
+    server.run(f"DROP OWNED BY {name}, {name}_dba CASCADE", database=database)
+    server.run(f"DROP ROLE {name}, {name}_dba")
 
 
 def file_of(server, database, ddl):
@@ -55,7 +60,8 @@ def make(server, database, owner):
 
     def call(ddl=DDL, *, check=False, **more):
         content = file_of(server, other, ddl)
-        arguments = {**server.login, "database": database, "owner": owner, "content": content, **more}
+        login = {**server.login, "login_user": f"{owner}_dba"}
+        arguments = {**login, "database": database, "owner": owner, "content": content, **more}
         return run_module("pg_schema", arguments, check=check, diff=True)
 
     yield call
@@ -98,7 +104,9 @@ def test_check_mode_and_a_run_without_change_assign_no_transaction_id():
     with ScratchCluster(settings={"autovacuum": "off"}) as cluster:
         alone = Server(cluster)
         content = file_of(alone, "postgres", DDL)
-        arguments = {**alone.login, "database": "postgres", "owner": "postgres", "content": content}
+        alone.run("CREATE ROLE own; CREATE ROLE dba LOGIN IN ROLE own; GRANT ALL ON SCHEMA public TO own")
+        login = {**alone.login, "login_user": "dba"}
+        arguments = {**login, "database": "postgres", "owner": "own", "content": content}
         next_id = "SELECT txid_snapshot_xmax(txid_current_snapshot())"
         before = alone.run(next_id)
         assert run_module("pg_schema", arguments, check=True).changed
@@ -201,7 +209,7 @@ def test_a_migration_that_becomes_somebody_else_by_a_function_is_undone(make):
     assert make().changed
     result = make(
         PLUS,
-        migration="ALTER TABLE place ADD COLUMN country char(2); SELECT set_config('role', 'postgres', false)",
+        migration="ALTER TABLE place ADD COLUMN country char(2); SELECT set_config('ro' || 'le', 'none', false)",
     )
     assert result.failed
     assert "as the role" in result.msg
@@ -225,7 +233,7 @@ def test_who_holds_the_lock_is_named(make, server, database):
         result = make(PLUS, migration="ALTER TABLE place ADD COLUMN country char(2)", lock_timeout="200ms")
     assert result.failed
     assert "lock timeout" in result.msg
-    assert f"postgres (pid {pid}, idle in transaction, holds AccessShareLock on place)" in result.msg
+    assert f"postgres (pid {pid}, state not shown, holds AccessShareLock on place)" in result.msg
     assert not make().changed
 
 
@@ -253,3 +261,90 @@ def test_the_order_of_columns_is_not_compared(make, server, database, owner):
     assert other != DDL
     server.run(f"SET ROLE {owner}; {other}", database=database)
     assert not make().changed
+
+
+# What an app may write to keep the login's own power: none of it needs a word that the check refuses.
+ATTACKS = {
+    "set_config": """
+        SELECT set_config('ro' || 'le', 'none', false);
+        ALTER ROLE OWNER SUPERUSER;
+        SELECT set_config('ro' || 'le', 'OWNER', false);
+    """,
+    "a function that DDL calls": """
+        CREATE FUNCTION public.bad() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM set_config('role', 'none', false); EXECUTE 'ALTER ROLE OWNER SUPERUSER';
+            PERFORM set_config('role', 'OWNER', false); RETURN ''; END $$;
+        ALTER TABLE public.place ADD COLUMN x text DEFAULT public.bad();
+        INSERT INTO public.place (id, name) VALUES (1, 'a');
+    """,
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("who", ["postgres", "dba"])
+def test_the_apps_code_makes_no_superuser(make, server, database, owner, attack, who):
+    described = DDL
+    login = "postgres" if who == "postgres" else f"{owner}_dba"
+    assert not make(described, check=True, login_user=login).failed
+    text = DDL + ATTACKS[attack].replace("OWNER", owner)
+    content = schema.render(text, schema.parse(make_content(server, database, described)).relations, schema="public")
+    result = make(described, login_user=login, content=content)
+    assert result.failed
+    expected = r"no superuser \(login_user" if who == "postgres" else r"permission denied|must be superuser"
+    assert re.search(expected, result.msg), result.msg
+    assert server.run("SELECT rolsuper FROM pg_roles WHERE rolname = %s", values=(owner,)) == [(False,)]
+    assert relations(server, database) == 0
+
+
+def make_content(server, database, ddl):
+    """The file of *ddl*, by an empty database of its own."""
+    name = f"{database}_desc"
+    server.run(f'CREATE DATABASE "{name}"')
+    try:
+        return file_of(server, name, ddl)
+    finally:
+        server.run(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def test_a_role_that_may_become_a_superuser_runs_nothing(make, server, database, owner):
+    server.run(f"GRANT postgres TO {owner}_dba")
+    result = make()
+    assert result.failed
+    assert "may become postgres" in result.msg
+    assert f"log in as a role that is a member of {owner} and no superuser" in result.msg
+    assert relations(server, database) == 0
+
+
+def test_a_superuser_reads(make):
+    assert make(login_user="postgres", check=True).changed
+    assert "(login_user, login_os_user)" in make(login_user="postgres").msg
+    assert make().changed
+    again = make(login_user="postgres")
+    assert (again.failed, again.changed) == (False, False)
+
+
+def test_tables_of_somebody_else_are_named(make, server, database):
+    first = make()
+    assert first.values["foreign_owners"] == []
+    server.run("ALTER TABLE place OWNER TO postgres; CREATE TABLE more ()", database=database)
+    result = make()
+    assert (result.failed, result.changed) == (False, False)
+    assert result.values["foreign_owners"] == ["table place is owned by postgres"]
+    assert "table place is owned by postgres, not by" in str(result.values["warnings"])
+    assert make(check=True).values["foreign_owners"] == result.values["foreign_owners"]
+
+
+def test_a_database_that_is_not_there_yet_is_foretold_with_all_keys(make):
+    result = make(database="not_there", check=True)
+    assert (result.failed, result.changed, result.values["applied"]) == (False, True, "schema")
+    assert result.values["differences"] == result.values["extra"] == result.values["foreign_owners"] == []
+    assert "table place" in result.values["relations"]
+
+
+def test_a_catalogue_that_cannot_be_read_is_a_sentence(server, database):
+    with contextlib.closing(server.connect(database)) as connection:
+        connection.autocommit = False
+        connection.cursor().execute("SELECT 1")
+        server.run("SELECT pg_terminate_backend(%s)", values=(connection.info.backend_pid,))
+        with pytest.raises(ValueError, match="the schema public could not be read: "):
+            schema_server.read_only(connection, "public")

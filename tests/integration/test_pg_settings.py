@@ -9,6 +9,10 @@ from ansible_collections.taaraxtak.production.tests.integration.conftest import 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root may log in as somebody else")
 
 
+# Good for the server's grammar, and no server starts with it: its log can't be opened.
+NO_START = {"logging_collector": True, "log_directory": "/proc/none"}
+
+
 @pytest.fixture
 def conf(fresh_server):
     """The file of a server whose postgresql.conf includes the folder conf.d, as Debian's does."""
@@ -73,7 +77,7 @@ def test_a_new_file_is_its_folders_owners_and_a_known_one_stays_its_owners(fresh
         os.chown(conf, 0, 0)
         assert run({"work_mem": "6MB"}).changed
         assert (conf.stat().st_uid, conf.stat().st_gid) == (0, 0)
-    assert os.listdir(conf.parent) == [conf.name]  # noqa: PTH208 - hidden files count too
+    assert sorted(os.listdir(conf.parent)) == [f".{conf.name}.started", conf.name]  # noqa: PTH208 - hidden files count too
 
 
 def test_a_setting_that_is_left_out_goes_back_to_its_default(fresh_server, run):
@@ -148,13 +152,88 @@ def test_a_restart_that_was_not_allowed_is_made_up_for(fresh_server, run):
 def test_a_server_that_does_not_start_gets_its_old_file_back(fresh_server, run, conf):
     assert run({"max_connections": 33}, restart_allowed=True).changed
     text = conf.read_text()
-    # A good value for the server's grammar, with which no server starts.
-    result = run({"max_connections": 33, "shared_preload_libraries": "no_such_library"}, restart_allowed=True)
+    result = run({"max_connections": 33, **NO_START}, restart_allowed=True)
     assert result.failed
     assert "The old file was put back and the server restarted with it" in result.msg
     assert conf.read_text() == text
     assert show(fresh_server, "max_connections") == "33"
-    assert show(fresh_server, "shared_preload_libraries") == ""
+    assert show(fresh_server, "logging_collector") == "off"
+
+
+@pytest.mark.parametrize("first", [{}, {"max_connections": 33}, None])
+def test_a_server_that_does_not_start_with_an_earlier_runs_file_gets_the_last_good_one(fresh_server, run, conf, first):
+    if first is not None:
+        assert not run(first, restart_allowed=True).failed
+    text = conf.read_text() if first else None
+    waits = run({"work_mem": "8MB", **NO_START})
+    assert (waits.failed, waits.values["pending_restart"][0]) == (False, "logging_collector")
+    result = run({"work_mem": "8MB", **NO_START}, restart_allowed=True)
+    assert result.failed
+    assert "The old file was put back and the server restarted with it" in result.msg
+    assert show(fresh_server, "logging_collector") == "off"
+    if text is not None:
+        assert conf.read_text() == text
+    kept = conf.with_name(f".{conf.name}.started")
+    assert (kept.stat().st_uid, kept.stat().st_mode & 0o777) == (conf.parent.stat().st_uid, 0o644)
+    again = run(first or {}, restart_allowed=True)
+    assert (again.failed, again.values["restarted"]) == (False, False)
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("name", ["shared", "session", "local"])
+def test_a_library_that_is_not_there_is_never_written_down(fresh_server, run, conf, name, check):
+    result = run({f"{name}_preload_libraries": "plpgsql, nope" if name != "local" else "nope"}, check=check)
+    assert result.failed
+    assert "nope can't be preloaded: " in result.msg
+    assert "Nothing was changed" in result.msg
+    assert list(conf.parent.iterdir()) == []
+
+
+def test_a_library_that_is_there_is_preloaded(fresh_server, run):
+    result = run({"shared_preload_libraries": "plpgsql"}, restart_allowed=True)
+    assert not result.failed, result.msg
+    assert show(fresh_server, "shared_preload_libraries") == "plpgsql"
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_file_that_is_not_there_is_never_written_down(fresh_server, run, conf, check):
+    result = run({"ssl": True, "ssl_cert_file": "/none/cert.pem", "ssl_key_file": "PG_VERSION"}, check=check)
+    assert result.failed
+    assert "ssl_cert_file = '/none/cert.pem': there is no such file. Nothing was changed" in result.msg
+    assert "ssl_key_file" not in result.msg
+    assert not conf.exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_connections": 100},
+        {"shared_buffers": "128MB"},
+        {"shared_buffers": 16384},
+        {"wal_level": "REPLICA"},
+        {"hot_standby": True},
+        {"wal_buffers": -1},
+        {"shared_preload_libraries": ""},
+        {"max_connections": 101},
+        {"shared_buffers": "129MB"},
+        {"wal_level": "logical"},
+    ],
+)
+def test_what_check_mode_foretells_comes_true(run, settings):
+    foretold = run(settings, check=True).values["pending_restart"]
+    assert foretold == run(settings).values["pending_restart"]
+    taken_out = run({}, check=True).values["pending_restart"]
+    assert taken_out == run({}).values["pending_restart"]
+
+
+def test_a_server_that_is_not_there_yet_is_foretold_with_all_keys(run, conf):
+    result = run({"work_mem": "8MB"}, check=True, login_unix_socket="/none")
+    assert (result.failed, result.changed, result.values["path"]) == (False, True, str(conf))
+    assert (result.values["reloaded"], result.values["restarted"], result.values["pending_restart"]) == (
+        False,
+        False,
+        [],
+    )
 
 
 def test_a_run_that_ended_before_the_reload_is_finished_by_the_next(fresh_server, run, conf):

@@ -94,13 +94,24 @@ SELECT p.oid, n.nspname, p.proname, pg_get_function_identity_arguments(p.oid), p
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE EXISTS (SELECT FROM unnest(%(routine_schemas)s::text[], %(routine_names)s::text[]) AS w (schema, name)
               WHERE n.nspname = w.schema AND p.proname LIKE w.name)
-  AND NOT EXISTS (SELECT FROM pg_depend e
-                  WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')
 """
 ROUTINE_ACLS = """
 SELECT p.oid, a.grantee, a.grantor, a.privilege_type, a.is_grantable
 FROM pg_proc p CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
 WHERE p.oid = ANY(%(routines)s::oid[]) AND (a.grantee <> p.proowner OR a.grantor <> p.proowner)
+"""
+
+
+# Who may run what acts with its owner's rights. %(login_roles)s: names. Superusers are left out: nothing binds them.
+DEFINERS = """
+SELECT n.nspname, p.proname, pg_get_function_identity_arguments(p.oid), pg_get_userbyid(p.proowner),
+       EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0),
+       ARRAY(SELECT r.rolname::text FROM pg_roles r
+             WHERE r.rolname = ANY(%(login_roles)s) AND r.oid <> p.proowner AND NOT r.rolsuper
+               AND has_function_privilege(r.oid, p.oid, 'EXECUTE') ORDER BY 1)
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE p.prosecdef AND n.nspname = ANY(%(schemas)s)
+ORDER BY 1, 2, 3
 """
 
 
@@ -214,6 +225,18 @@ class Routine:
 
 
 @dataclasses.dataclass(frozen=True)
+class Definer:
+    """A SECURITY DEFINER routine; ``roles`` are the login roles of the policy that may run it, ``public``: all may."""
+
+    schema: str
+    name: str
+    arguments: str
+    owner: str
+    public: bool
+    roles: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Objects:
     """What is in one database's scope."""
 
@@ -222,6 +245,7 @@ class Objects:
     relations: tuple[Relation, ...]
     defaults: tuple[DefaultAcl, ...]
     routines: tuple[Routine, ...]
+    definers: tuple[Definer, ...] = ()
 
 
 def cluster(server: Row, roles: Rows, role_settings: Rows, memberships: Rows, databases: Rows, acls: Rows) -> Cluster:
@@ -262,6 +286,7 @@ def objects(
     default_acls: Rows,
     routines: Rows,
     routine_acls: Rows,
+    definers: Rows,
 ) -> Objects:
     """The rows of one database's queries, joined by oid; *names* maps a role's oid to its name."""
     by_schema, by_relation, by_routine = (_acls(rows, names) for rows in (schema_acls, relation_acls, routine_acls))
@@ -286,6 +311,10 @@ def objects(
         routines=tuple(
             Routine(schema, name, arguments, _name(names, owner), by_routine.get(oid, ()))
             for oid, schema, name, arguments, owner in routines
+        ),
+        definers=tuple(
+            Definer(schema, name, arguments, owner, public, tuple(roles))
+            for schema, name, arguments, owner, public, roles in definers
         ),
     )
 

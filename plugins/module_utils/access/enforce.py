@@ -19,6 +19,7 @@ from .postgres import (
     MAINTENANCE,
     TEMPLATE,
     Params,
+    check_lock_timeout,
     read_cluster,
     read_objects,
     run,
@@ -97,6 +98,7 @@ def enforce(params: Params, policy: Policy, options: Options) -> Outcome:
 
 def _plan(params: Params, connection: Connection, policy: Policy, options: Options) -> _Plans:
     login_files = logins.Files()
+    check_lock_timeout(connection, options.lock_timeout)
     with snapshot(connection):
         cluster = read_cluster(connection)
         if options.hba and policy.authoritative:

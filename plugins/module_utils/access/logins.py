@@ -35,10 +35,15 @@ class File:
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-    """What to do with the two files; ``reload``: the server is to read them (again)."""
+    """What to do with the two files; ``reload``: the server is to read them (again).
+
+    ``unknown`` are the paths of files that are as wanted and not loaded, as after a run that was cut off: what they
+    were before, nobody knows.
+    """
 
     changed: tuple[File, ...] = ()
     reload: bool = False
+    unknown: tuple[str, ...] = ()
 
 
 def compare(connection: Connection, hba: str, ident: str) -> Files:
@@ -51,6 +56,7 @@ def compare(connection: Connection, hba: str, ident: str) -> Files:
         "SELECT current_setting('hba_file'), current_setting('ident_file'), extract(epoch FROM pg_conf_load_time())",
     )
     changed = []
+    unknown = []
     stale = False
     for path, text in ((hba_path, hba), (ident_path, ident)):
         content, changed_at = files.read(path)
@@ -62,13 +68,16 @@ def compare(connection: Connection, hba: str, ident: str) -> Files:
         stale = stale or changed_at > loaded
         if content != text.encode():
             changed.append(File(path, content, text.encode()))
-    return Files(tuple(changed), reload=bool(changed) or stale)
+        elif changed_at > loaded:
+            unknown.append(path)
+    return Files(tuple(changed), reload=bool(changed) or stale, unknown=tuple(unknown))
 
 
 def install(params: Params, connection: Connection, plan: Files) -> None:
     """Write the files, read them back as the server parses them, reload, and log in anew with *params*.
 
-    *connection* stays open meanwhile: it is the way back. ValueError where any step fails; the old files are back then.
+    *connection* stays open meanwhile: it is the way back. ValueError where any step fails; the old files are back then,
+    but for those of which no older one is known, which it says.
     """
     written: list[File] = []
     try:
@@ -78,7 +87,7 @@ def install(params: Params, connection: Connection, plan: Files) -> None:
         check(connection)
         _reload(params, connection, patient=False)
     except BaseException as error:
-        back = _restore(params, connection, written)
+        back = _restore(params, connection, written, plan.unknown)
         if isinstance(error, ValueError):
             raise ValueError(f"pg_hba.conf and pg_ident.conf: {error}; {back}") from error
         raise
@@ -120,12 +129,18 @@ def _reload(params: Params, connection: Connection, *, patient: bool) -> None:
         time.sleep(0.02)
 
 
-def _restore(params: Params, connection: Connection, written: t.Sequence[File]) -> str:
+def _restore(params: Params, connection: Connection, written: t.Sequence[File], unknown: t.Sequence[str]) -> str:
     """Put the old files back; how that went, for the end of a sentence."""
     try:
         for file in written:
             replace(Path(file.path), file.old)
-        _reload(params, connection, patient=True)
+        if written:
+            _reload(params, connection, patient=True)
     except ValueError as error:
         return f"and the old ones could not be put back ({error}): mend them by hand now"
+    if unknown:
+        return (
+            f"no older {' and '.join(unknown)} is known that could be put back, since it was written before this run: "
+            "mend it by hand, as root, and have the server reload before it is restarted"
+        )
     return "the old files are back and logins work as before"

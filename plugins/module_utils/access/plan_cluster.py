@@ -165,12 +165,14 @@ def _memberships(policy: Policy, cluster: Cluster) -> list[Statement]:
         line = f"role {shown(row.member)} is a member of {shown(row.role)}"
         foreign = options and row.grantor != cluster.bootstrap
         if pair not in wanted or foreign:
-            if row.member not in protected or foreign:
+            if row.member not in protected:
                 access = Access(row.member, (), "membership", (shown(row.role),))
                 before = f"{line} (granted by {shown(row.grantor)})" if foreign else line
                 revokes.append(Statement("revoke", ("REVOKE ", *names), before=(before,), access=access))
             continue
         kept.add(pair)
+        if row.admin and row.member in protected:
+            continue
         if row.admin:
             access = Access(row.member, (), "membership", (shown(row.role),), grant_option=True)
             parts: tuple[Part, ...] = ("REVOKE ADMIN OPTION FOR ", *names)

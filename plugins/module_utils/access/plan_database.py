@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .acl import Acl, Change, Pair, after_owner_change, difference, missing
 from .catalog import Cluster, DefaultAcl, Objects, Relation, Schema
-from .model import PREDEFINED, Grant, Policy
+from .model import PREDEFINED, Grant, Pattern, Policy
 from .plan_acl import acl_statements, public_pairs
 from .plan_cluster import protected_roles
 from .statements import Access, Name, Part, Plan, Skipped, Statement, Target, role_part, role_shown, shown
@@ -30,8 +30,9 @@ MAINTAIN = 170000
 def plan_database(policy: Policy, cluster: Cluster, objects: Objects, *, skip_missing: bool = False) -> Plan:
     """The statements that make *objects* what *policy* wants.
 
-    ValueError where a grant names a table or sequence that isn't there, unless *skip_missing*: then it is in the plan's
-    ``skipped``. A schema of the scope that isn't there is created for its owner.
+    ValueError where a grant, its ``except`` or ``revoke_execute`` names what isn't there, unless *skip_missing*: then
+    it is in the plan's ``skipped``. SECURITY DEFINER routines that others may run always are. A schema of the scope
+    that isn't there is created for its owner.
     """
     return _Database(policy, cluster, objects).plan(skip_missing)
 
@@ -50,13 +51,13 @@ class _Database:
         skipped = self._missing()
         if skipped and not skip_missing:
             lines = "; ".join(f"{one.what} {one.why}" for one in skipped)
-            raise ValueError(f"the policy grants on what is not in the database {self.objects.database}: {lines}")
+            raise ValueError(f"the policy names what is not in the database {self.objects.database}: {lines}")
         for name in self.policy.schemas:
             self._schema(name)
         self._relations()
         self._routines()
         statements = [*self.owners, *acl_statements(self.changes, database=self.objects.database), *self._defaults()]
-        return Plan(tuple(statements), tuple(skipped))
+        return Plan(tuple(statements), (*skipped, *self._definers()))
 
     def _check_privileges(self) -> None:
         granted = {privilege for grant in self.policy.grants for privilege in grant.privileges}
@@ -64,15 +65,39 @@ class _Database:
             raise ValueError("the policy grants maintain, which PostgreSQL has since 17: leave it out")
 
     def _missing(self) -> list[Skipped]:
-        """What grants name exactly and is not there, or is not what they take it for."""
+        """What the policy names and is not there, or is not what it takes it for: mostly a typing error."""
         there = {(relation.schema, relation.name): relation for relation in self.objects.relations}
         found: dict[Skipped, None] = {}
         for grant in self.policy.grants:
             for pattern in grant.patterns:
                 relation = there.get((pattern.schema, pattern.name))
                 if pattern.exact and (relation is None or relation.extension or not _is_kind(grant, relation)):
-                    found[Skipped(f"{grant.kind} {shown(pattern.schema, pattern.name)}", _why(relation))] = None
+                    what = f"{grant.kind} {shown(pattern.schema, pattern.name)}"
+                    found[Skipped(what, _why(relation), warn=relation is None)] = None
+            for pattern in grant.excepted:
+                why = _why_excepted(grant, pattern, there.get((pattern.schema, pattern.name)))
+                if pattern.exact and why is not None:
+                    found[Skipped(f"except {shown(pattern.schema, pattern.name)}", why, warn=True)] = None
+        for pattern in self.policy.revoke_execute:
+            if not any(pattern.matches(routine.schema, routine.name) for routine in self.objects.routines):
+                found[Skipped(f"revoke_execute {pattern}", "does not exist", warn=True)] = None
         return list(found)
+
+    def _definers(self) -> list[Skipped]:
+        """SECURITY DEFINER routines that others may run: who does acts as the owner, past all that is granted here."""
+        skipped = []
+        for one in self.objects.definers:
+            by = ["PUBLIC"] if one.public else [shown(role) for role in one.roles]
+            revoked = any(pattern.matches(one.schema, one.name) for pattern in self.policy.revoke_execute)
+            if not by or (revoked and self.policy.authoritative):
+                continue
+            what = f"routine {shown(one.schema, one.name)}({one.arguments}){self._place}"
+            why = (
+                f"is SECURITY DEFINER and {', '.join(by)} may run it with the rights of {shown(one.owner)}, which the "
+                "policy does not look at: revoke that by hand, or name it under public.revoke_execute"
+            )
+            skipped.append(Skipped(what, why, warn=True))
+        return skipped
 
     def _difference(self, owner: str, acl: Acl, wanted: set[Pair]) -> Change:
         if not self.policy.authoritative:
@@ -232,6 +257,17 @@ class _Database:
 
 def _is_kind(grant: Grant, relation: Relation) -> bool:
     return (grant.kind == "sequences") == (relation.kind == "S")
+
+
+def _why_excepted(grant: Grant, pattern: Pattern, relation: Relation | None) -> str | None:
+    """Why the name *pattern* excepts nothing from *grant*; None where it does."""
+    if relation is None:
+        return "does not exist"
+    if not _is_kind(grant, relation):
+        return f"is no name under {grant.kind}: it excepts nothing"
+    if not any(covering.matches(pattern.schema, pattern.name) for covering in grant.patterns):
+        return "is not among what the grant is on: it excepts nothing"
+    return None
 
 
 def _why(relation: Relation | None) -> str:

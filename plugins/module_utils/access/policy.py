@@ -254,6 +254,9 @@ class _Reader(Fields):
                 self.say(
                     f"{where}.future", f"who will make the tables? Write the owner of {pattern.schema} under owners"
                 )
+        for pattern in excepted:
+            if pattern.schema not in self.schemas:
+                self.say(f"{where}.on.except", f"the schema of {pattern} is not in scope.schemas: write it there")
         return dataclasses.replace(grant, patterns=patterns, excepted=excepted)
 
     def _privileges(self, where: str, kind: str, value: object) -> frozenset[str]:

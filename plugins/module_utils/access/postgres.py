@@ -65,6 +65,16 @@ def query(connection: Connection, text: str, values: t.Mapping[str, t.Any] | Non
             raise ValueError(f"could not read the catalogue: {str(error).strip()}") from error
 
 
+def check_lock_timeout(connection: Connection, value: str) -> None:
+    """ValueError where *value* is no lock_timeout: said before anything is changed. Nothing is set by this."""
+    try:
+        query(connection, "SELECT set_config('lock_timeout', %(value)s, true)", {"value": value})
+    except ValueError as error:
+        raise ValueError(
+            f"lock_timeout: {value!r} is no time that PostgreSQL knows: write it as 5s or 500ms"
+        ) from error
+
+
 @contextlib.contextmanager
 def snapshot(connection: Connection) -> t.Iterator[None]:
     """One READ ONLY transaction that sees one moment: it can't even be assigned a transaction id."""
@@ -115,6 +125,7 @@ def read_objects(connection: Connection, policy: Policy, cluster: Cluster, datab
         default_acls=query(connection, catalog.DEFAULT_ACLS, scope),
         routines=routines,
         routine_acls=routine_acls,
+        definers=query(connection, catalog.DEFINERS, {**scope, "login_roles": _login_roles(policy)}),
     )
 
 
@@ -127,13 +138,17 @@ def read_matrix(params: Params, policy: Policy, database: str | None = None) -> 
         raise ValueError(
             f"the database {database} is not in the policy's scope: write one of {', '.join(policy.databases)}"
         )
-    roles = [role.name for role in policy.roles.values() if role.login]
+    roles = _login_roles(policy)
     rows = []
     for name in policy.databases if database is None else (database,):
         with session(params, name) as connection, snapshot(connection):
             values = effective.values(connection.server_version, roles, policy.schemas)
             rows += effective.matrix(name, query(connection, effective.MATRIX, values))
     return rows
+
+
+def _login_roles(policy: Policy) -> list[str]:
+    return [role.name for role in policy.roles.values() if role.login]
 
 
 def _like(pattern: Pattern) -> str:

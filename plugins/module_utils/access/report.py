@@ -27,7 +27,7 @@ def result(
         "granted": [_access(one) for one in statements if one.kind == "grant" and one.after],
         "revoked": [_access(one) for one in statements if one.kind == "revoke"],
         # Not "skipped": Ansible takes that for a task that did not run.
-        "skipped_objects": [dataclasses.asdict(one) for one in skipped],
+        "skipped_objects": [{"what": one.what, "why": one.why} for one in skipped],
         "diff": {
             "before": _text([line for one in statements for line in one.before], [file[:2] for file in changed_files]),
             "after": _text(
@@ -35,6 +35,11 @@ def result(
             ),
         },
     }
+
+
+def warnings(skipped: t.Sequence[Skipped]) -> list[str]:
+    """One sentence for each thing that a person has to hear of; the same in two databases is said once."""
+    return list(dict.fromkeys(f"the access policy: {one.what} {one.why}" for one in skipped if one.warn))
 
 
 def _access(statement: Statement) -> dict[str, t.Any]:

@@ -60,10 +60,11 @@ class Statement:
 
 @dataclasses.dataclass(frozen=True)
 class Skipped:
-    """Something that was not done, and why."""
+    """Something that was not done, and why; ``warn``: a person has to hear of it even where the run goes well."""
 
     what: str
     why: str
+    warn: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -71,6 +71,11 @@ def manifest_owner(file_name: str) -> DumpName | None:
         return None
 
 
+def absent(name: DumpName) -> str:
+    """The store's sentence about a dump that it does not have: of all its refusals the one that proves that."""
+    return f"there is no dump {name} here"
+
+
 def utc_text(when: dt.datetime) -> str:
     """*when* as ``2026-11-22T03:00:00Z``."""
     return when.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -34,12 +34,16 @@ _OPTIONS = (
 OLDEST_SERVER = 140000
 # So many names fit into one LOCK comfortably.
 _LOCK_BATCH = 500
+# So often the tables may change between looking for them and locking them.
+_ATTEMPTS = 5
+# undefined_table, invalid_schema_name: what was found is gone already.
+_GONE = ("42P01", "3F000")
 
 # What pg_dump copies: ordinary tables (partitions too) outside the system's schemas that no extension owns, and the
 # configuration tables of extensions that did not come with the server. Unlogged ones can't be read on a standby.
 # The root is pg_dump's own rule: somewhere above, hash partitions by an enum's operator class.
 _TABLES = """
-SELECT n.nspname, c.relname, false AS config, '' AS condition, rn.nspname, rc.relname
+SELECT c.oid, n.nspname, c.relname, false AS config, '' AS condition, rn.nspname, rc.relname
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_class rc ON c.relispartition AND rc.oid = pg_partition_root(c.oid) AND EXISTS (
@@ -55,13 +59,13 @@ SELECT n.nspname, c.relname, false AS config, '' AS condition, rn.nspname, rc.re
    AND NOT EXISTS (SELECT FROM pg_depend d
                     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0 AND d.deptype = 'e')
 UNION ALL
-SELECT n.nspname, c.relname, true, coalesce(x.condition, ''), NULL, NULL
+SELECT c.oid, n.nspname, c.relname, true, coalesce(x.condition, ''), NULL, NULL
   FROM pg_extension e
  CROSS JOIN LATERAL unnest(e.extconfig, e.extcondition) AS x (relation, condition)
   JOIN pg_class c ON c.oid = x.relation
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE e.oid >= 16384 AND c.relkind = 'r' AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
- ORDER BY 1, 2
+ ORDER BY 2, 3
 """
 
 # The row as JSON, since its columns differ from 14 to 18.
@@ -76,6 +80,7 @@ SELECT pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, to_jsonb(d)->>
 class Table:
     """A table that pg_dump copies; a condition goes with an extension's configuration table."""
 
+    oid: int
     schema: str
     name: str
     config: bool
@@ -89,6 +94,10 @@ class Table:
             # The condition is SQL that the extension registered, to be run as it stands: pg_dump does the same.
             return sql.SQL("SELECT count(*) FROM {} ").format(relation) + sql.SQL(self.condition)
         return sql.SQL("SELECT count(*) FROM ONLY {}").format(relation)
+
+
+class TablesChangedError(DumpError):
+    """The tables are others than those that were found a moment ago."""
 
 
 class Snapshot:
@@ -109,6 +118,13 @@ class Snapshot:
             )
         except psycopg2.OperationalError as error:
             raise DumpError(f"could not connect to the database {database}: {str(error).strip()}") from error
+        try:
+            self._begin(lock_wait_timeout)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, lock_wait_timeout: int) -> None:
         version = self._connection.server_version
         if version < OLDEST_SERVER:
             raise DumpError(f"PostgreSQL {version // 10000} is too old: 14 is the oldest that is supported")
@@ -117,12 +133,8 @@ class Snapshot:
             self._rows(sql.SQL("SET transaction_timeout = 0"))
             self._connection.autocommit = False
         self._connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        self.tables = self._lock_then_look(lock_wait_timeout)
         self._refuse_large_objects()
-        self.tables = [
-            Table(schema, name, config, condition, qualified(root_schema, root) if root else None)
-            for schema, name, config, condition, root_schema, root in self._rows(sql.SQL(_TABLES))
-        ]
-        self._lock(lock_wait_timeout)
         self.id: str = self._rows(sql.SQL("SELECT pg_export_snapshot()"))[0][0]
 
     def count(self) -> list[Counted]:
@@ -164,13 +176,41 @@ class Snapshot:
                 "keep their content in a column of type bytea"
             )
 
-    def _lock(self, lock_wait_timeout: int) -> None:
-        """Lock as pg_dump does, before it does: so no change that waits behind pg_dump comes before the counts."""
+    def _lock_then_look(self, lock_wait_timeout: int) -> list[Table]:
+        """The tables of a snapshot that is younger than the locks on all of them.
+
+        A rewrite or TRUNCATE that commits while we wait for the lock shows an empty table to an older snapshot.
+        """
+        for _attempt in range(_ATTEMPTS):
+            # A transaction of its own: the snapshot that this takes must not be the dump's.
+            found = self._find_tables()
+            self._connection.rollback()
+            try:
+                self._lock(found, lock_wait_timeout)
+                if self._find_tables() == found:
+                    return found
+            except TablesChangedError:
+                # Dropped or renamed before it could be locked: look again.
+                pass
+            self._connection.rollback()
+        raise DumpError(
+            f"tables were created, dropped or renamed during each of {_ATTEMPTS} attempts to lock them all: dump again "
+            "when no migration runs"
+        )
+
+    def _find_tables(self) -> list[Table]:
+        return [
+            Table(oid, schema, name, config, condition, qualified(root_schema, root) if root else None)
+            for oid, schema, name, config, condition, root_schema, root in self._rows(sql.SQL(_TABLES))
+        ]
+
+    def _lock(self, tables: list[Table], lock_wait_timeout: int) -> None:
+        """Lock as pg_dump does, before it does. SET and LOCK take no snapshot: the next query does."""
         self._rows(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(f"{lock_wait_timeout}s")))
-        for start in range(0, len(self.tables), _LOCK_BATCH):
+        for start in range(0, len(tables), _LOCK_BATCH):
             names = [
                 sql.SQL("ONLY ") + sql.Identifier(table.schema, table.name)
-                for table in self.tables[start : start + _LOCK_BATCH]
+                for table in tables[start : start + _LOCK_BATCH]
             ]
             self._rows(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(sql.SQL(", ").join(names)))
         self._rows(sql.SQL("SET LOCAL lock_timeout = 0"))
@@ -181,4 +221,5 @@ class Snapshot:
                 cursor.execute(query)
                 return list(cursor.fetchall()) if cursor.description else []
         except psycopg2.Error as error:
-            raise DumpError(f"the snapshot failed: {str(error).strip()}") from error
+            kind = TablesChangedError if error.pgcode in _GONE else DumpError
+            raise kind(f"the snapshot failed: {str(error).strip()}") from error

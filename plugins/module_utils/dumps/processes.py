@@ -24,12 +24,22 @@ GRACE = 5.0
 # The end of a program's messages says why it failed.
 MESSAGE_LIMIT = 2000
 _PR_SET_PDEATHSIG = 1
+# What asks a program to end.
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class DumpError(Exception):
     """What makes a dump fail, in a sentence."""
+
+
+def hold_signals() -> None:
+    """From here to the end of this process, no signal that asks it to end comes between: what is left is short.
+
+    One that came before is still handled here, so its handler may raise here.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
 
 
 def widen(descriptor: int) -> None:

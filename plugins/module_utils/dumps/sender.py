@@ -23,8 +23,8 @@ import typing as t
 from .config import read_settings
 from .frames import END, Section, StreamDecoder, prefix, section
 from .manifest import Abort, Ack, Header, Trailer, encode, read_ack, read_trailer
-from .names import utc_text
-from .processes import Child, Clock, DumpError, say
+from .names import DumpName, absent, utc_text
+from .processes import ENDING_SIGNALS, Child, Clock, DumpError, hold_signals, say
 
 PROGRAM = "dump-send"
 CONFIG = "/etc/taaraxtak/dump-send.json"
@@ -54,6 +54,13 @@ class Settings:
 
 class InterruptedRunError(DumpError):
     """A signal asked this run to end."""
+
+
+class UnknownOutcomeError(DumpError):
+    """The store may hold the dump: it was given everything, and neither its answer nor a later one came."""
+
+    def __init__(self, name: DumpName, why: str) -> None:
+        super().__init__(f"whether {name} is stored is not known: ask with dump-store list ({why})")
 
 
 @contextlib.contextmanager
@@ -90,7 +97,7 @@ class Transfer:
         os.set_blocking(store.input, False)
 
     def run(self) -> Trailer:
-        """The trailer of the dump that the store now holds; DumpError says why it holds none."""
+        """The trailer of the dump that the store now holds; DumpError says why it holds none, or may not hold it."""
         try:
             trailer = self._relay()
         except InterruptedRunError:
@@ -99,9 +106,15 @@ class Transfer:
             raise
         except DumpError as error:
             raise DumpError(self._abort(str(error))) from error
-        self._write(END, section(encode(trailer.document())))
-        self._store.close_input()
-        return self._settled(trailer)
+        try:
+            self._write(END, section(encode(trailer.document())))
+            self._store.close_input()
+            settled = self._settled(trailer)
+            # What is left changes nothing, and a signal must not deny what the store has said.
+            hold_signals()
+        except InterruptedRunError as error:
+            raise UnknownOutcomeError(trailer.name, str(error)) from error
+        return settled
 
     def _relay(self) -> Trailer:
         """Hand on header and data; the trailer is kept back, and given only where everything was right."""
@@ -200,7 +213,7 @@ class Transfer:
 
     def _asked(self, trailer: Trailer, lost: str) -> Trailer:
         """The answer was lost: whether the dump is there decides."""
-        answer = ""
+        answer, known = "", False
         for delay in SETTLE_DELAYS:
             time.sleep(delay)
             try:
@@ -215,11 +228,14 @@ class Transfer:
                 )
                 ack = read_ack(done.stdout)
             except (OSError, ValueError, subprocess.SubprocessError) as error:
-                answer = str(error)
+                answer, known = str(error), False
                 continue
             if ack.ok:
                 return _matching(ack, trailer)
-            answer = ack.reason
+            answer, known = ack.reason, ack.reason == absent(trailer.name)
+        # Only its last word counts: it may have gone on writing after an earlier one.
+        if not known:
+            raise UnknownOutcomeError(trailer.name, f"its answer was lost: {lost}; asked for the dump: {answer}")
         raise DumpError(f"the store's answer was lost ({lost}), and asked for the dump it says: {answer}")
 
 
@@ -257,14 +273,17 @@ def _interrupted(number: int, frame: types.FrameType | None) -> None:
 
 
 def main(config: str = CONFIG) -> int:
-    """Send one dump: 0 where the store holds it, else 1 and a line that says why."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    """Send one dump: 0 where the store holds it, else 1 and a line that says why, or that it may hold it."""
+    for number in ENDING_SIGNALS:
         signal.signal(number, _interrupted)
     began = time.monotonic()
     try:
         settings = read_settings(Settings, config)
         with only_one(settings.lock_file):
             trailer = send(settings)
+    except UnknownOutcomeError as error:
+        say(PROGRAM, str(error), error=True)
+        return 1
     except (DumpError, ValueError, OSError) as error:
         say(PROGRAM, f"no dump was stored: {error}", error=True)
         return 1

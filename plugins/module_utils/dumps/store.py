@@ -27,13 +27,13 @@ import typing as t
 from .config import read_settings
 from .frames import Section, StreamDecoder
 from .manifest import Abort, Ack, Header, Manifest, Trailer, encode, read_trailer
-from .names import PARTIAL_SUFFIX, DumpName, manifest_owner, utc_text
-from .processes import Clock, DumpError, say, widen, write_all
+from .names import PARTIAL_SUFFIX, DumpName, absent, manifest_owner, utc_text
+from .processes import ENDING_SIGNALS, Clock, DumpError, hold_signals, say, widen, write_all
 
 PROGRAM = "dump-store"
 CONFIG = "/etc/taaraxtak/dump-store.json"
 STDIN, STDOUT = 0, 1
-# A partial that nobody wrote to for so long belongs to a run that is dead.
+# What nobody wrote to for so long, and is no dump, belongs to a run that is dead.
 PARTIAL_AGE = 24 * 3600
 # So much is written between two looks at the free space.
 SPACE_CHECK = 64 << 20
@@ -111,7 +111,7 @@ class Folder:
     def manifest(self, name: DumpName) -> Manifest:
         """The manifest of the dump *name*; DumpError where there is none, or where it is another's or no manifest."""
         if self.stat(name.manifest) is None:
-            raise DumpError(f"there is no dump {name} here")
+            raise DumpError(absent(name))
         try:
             manifest = Manifest.read(self.read(name.manifest, MANIFEST_LIMIT))
         except ValueError as error:
@@ -136,7 +136,10 @@ class Reception:
         self._size = 0
         self._name: DumpName | None = None
         self._file = -1
-        self._made: list[str] = []
+        # What is removed in any case, and what unless the dump was committed.
+        self._partials: list[str] = []
+        self._published: list[str] = []
+        self._committed = False
 
     def run(self) -> Ack:
         """Receive a whole dump; DumpError says why there is none, and nothing is left of it."""
@@ -145,11 +148,20 @@ class Reception:
         except OSError as error:
             raise DumpError(f"the dump could not be written: {error}") from error
         finally:
-            if self._file >= 0:
-                os.close(self._file)
-            for name in self._made:
-                self._folder.unlink(name)
-            self._folder.sync()
+            hold_signals()
+            try:
+                self._clean()
+            except OSError as error:
+                # The answer is about the dump; what is left lying about is swept another day.
+                syslog.syslog(syslog.LOG_WARNING, f"what is left of the transfer could not be removed: {error}")
+
+    def _clean(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+        # The manifest first: without it nothing is a dump.
+        for name in [*([] if self._committed else reversed(self._published)), *self._partials]:
+            self._folder.unlink(name)
+        self._folder.sync()
 
     def _receive(self) -> Ack:
         decoder = StreamDecoder()
@@ -183,7 +195,7 @@ class Reception:
             self._file = self._folder.create(partial)
         except FileExistsError:
             raise DumpError(f"{name} is being received already") from None
-        self._made.append(partial)
+        self._partials.append(partial)
         self._name = name
 
     def _write(self, content: bytes) -> None:
@@ -216,18 +228,29 @@ class Reception:
         manifest = Manifest(received=utc_text(dt.datetime.now(dt.UTC)), trailer=trailer)
         partial = f"{name.manifest}{PARTIAL_SUFFIX}"
         descriptor = self._folder.create(partial)
-        self._made.append(partial)
+        self._partials.append(partial)
         try:
             write_all(descriptor, encode(manifest.document()), b"\n")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        self._folder.link(f"{name}{PARTIAL_SUFFIX}", str(name))
-        self._made.append(str(name))
-        self._folder.sync()
-        self._folder.link(partial, name.manifest)
-        self._made.remove(str(name))
+        # Up to the answer: interrupted in between, it would deny a dump that is there.
+        hold_signals()
+        self._publish(str(name))
+        self._publish(name.manifest)
+        self._committed = True
         return Ack(name=str(name), bytes=trailer.bytes, sha256=trailer.sha256)
+
+    def _publish(self, name: str) -> None:
+        """Give a partial its name, on the disk too. Noted first: a link that fails may have been made all the same."""
+        self._published.append(name)
+        try:
+            self._folder.link(f"{name}{PARTIAL_SUFFIX}", name)
+        except FileExistsError:
+            # Another's, so not to be removed.
+            self._published.remove(name)
+            raise DumpError(f"{name} is here already, and nothing is ever overwritten") from None
+        self._folder.sync()
 
 
 def sweep(folder: Folder, now: float) -> None:
@@ -249,6 +272,24 @@ def sweep(folder: Folder, now: float) -> None:
                 folder.unlink(name)
         folder.unlink(partial)
         syslog.syslog(syslog.LOG_WARNING, f"removed {partial}, left by a run that is dead")
+    for name in unproved(folder.names()):
+        found = folder.stat(name)
+        # Its ctime: what is just being copied here with its times kept is young, and its manifest may follow.
+        if found is None or not stat.S_ISREG(found.st_mode) or now - found.st_ctime < PARTIAL_AGE:
+            continue
+        if folder.stat(DumpName.parse(name).manifest) is None:
+            folder.unlink(name)
+            syslog.syslog(syslog.LOG_WARNING, f"removed {name}, which has had no manifest for a day")
+
+
+def unproved(names: t.Sequence[str]) -> list[str]:
+    """Those of the *names* in the folder that are data's, and whose manifest is not among them."""
+    found = []
+    for name in names:
+        with contextlib.suppress(ValueError):
+            if DumpName.parse(name).manifest not in names:
+                found.append(name)
+    return found
 
 
 def receive(settings: Settings) -> Ack:
@@ -300,10 +341,11 @@ def entries(folder: Folder) -> tuple[list[Manifest], list[str]]:
             found.append(folder.manifest(owner))
         except DumpError as error:
             wrong.append(str(error))
-    for name in names:
-        with contextlib.suppress(ValueError):
-            if DumpName.parse(name).manifest not in names:
-                wrong.append(f"{name} has no manifest, so it is no dump")
+    wrong += [
+        f"{name} has no manifest, so it is no dump: remove it, or put its manifest beside it if it was copied here "
+        "(once it is a day old, the next dump's arrival removes it)"
+        for name in unproved(names)
+    ]
     return sorted(found, key=lambda manifest: (manifest.received, manifest.trailer.name)), wrong
 
 
@@ -346,7 +388,7 @@ def main(config: str = CONFIG) -> int:
     listing.add_argument("--json", action="store_true", help="as JSON")
     given = parser.parse_args()
     syslog.openlog(PROGRAM, syslog.LOG_PID, syslog.LOG_DAEMON)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in ENDING_SIGNALS:
         signal.signal(number, _interrupted)
     if given.verb == "ssh":
         return answer(lambda: over_ssh(read_settings(Settings, config), os.environ.get("SSH_ORIGINAL_COMMAND", "")))

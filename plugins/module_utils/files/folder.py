@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 import typing as t
-from fnmatch import fnmatchcase
 from pathlib import Path
+
+from .wanted import matches
 
 # A task's arguments travel as one JSON text through memory: what is larger has better ways.
 MOST_BYTES = 8 * 1024 * 1024
@@ -20,9 +21,9 @@ NEVER = ("__pycache__", "*.pyc")
 def read_folder(path: str, exclude: t.Sequence[str] = (), *, most_bytes: int = MOST_BYTES) -> dict[str, str]:
     """Relative path -> base64 content of all files below *path*, sorted.
 
-    Names that begin with a dot, ``__pycache__``, ``*.pyc`` and whatever matches a pattern of *exclude* (by name or
-    relative path) are left out. Links to files inside of the folder are read. Raises ValueError for a missing folder,
-    a link that leaves it or leads to a folder, a special file, a name that is no UTF-8, and more than *most_bytes*.
+    Names that begin with a dot, ``__pycache__``, ``*.pyc`` and whatever a pattern of *exclude* means (`matches`) are
+    left out. Links to files inside of the folder are read. Raises ValueError for a missing folder, a link that leaves
+    it or leads to a folder, a special file, a name that is no UTF-8, and more than *most_bytes*.
     """
     root = Path(path)
     if not root.is_dir():
@@ -43,9 +44,7 @@ def read_folder(path: str, exclude: t.Sequence[str] = (), *, most_bytes: int = M
 def _files(folder: Path, root: Path, prefix: str, exclude: tuple[str, ...]) -> t.Iterator[tuple[str, Path]]:
     for item in sorted(folder.iterdir()):
         relative = prefix + item.name
-        if item.name.startswith(".") or any(
-            fnmatchcase(item.name, pattern) or fnmatchcase(relative, pattern) for pattern in (*NEVER, *exclude)
-        ):
+        if item.name.startswith(".") or any(matches(relative, pattern) for pattern in (*NEVER, *exclude)):
             continue
         if not relative.isprintable():
             raise ValueError(f"the name {relative!r} in {root} can't be sent: rename or exclude it")

@@ -20,6 +20,13 @@ _KINDS: t.Mapping[str, Kind] = {"file": "file", "directory": "folder", "link": "
 _MODE = re.compile(r"0?[0-7]{4}")
 
 
+def matches(relative: str, pattern: str) -> bool:
+    """Whether the glob *pattern* means the *relative* path: by its name or whole; begun with / by the whole alone."""
+    if pattern.startswith("/"):
+        return fnmatchcase("/" + relative, pattern)
+    return fnmatchcase(relative.rsplit("/", 1)[-1], pattern) or fnmatchcase(relative, pattern)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """One path and what is to be there. *tree* is the tree that it lies below, or empty; a link has no *mode*."""
@@ -47,9 +54,7 @@ class Tree:
         """Whether *keep* names *path* (absolute, below the tree) or a folder above it, by name or relative path."""
         parts = path.removeprefix(self.path + "/").split("/")
         return any(
-            fnmatchcase(part, pattern) or fnmatchcase("/".join(parts[: count + 1]), pattern)
-            for count, part in enumerate(parts)
-            for pattern in self.keep
+            matches("/".join(parts[: count + 1]), pattern) for count in range(len(parts)) for pattern in self.keep
         )
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from .schema import VIEW_WORDING_CHANGED, Relation, catalogue, differences
@@ -135,7 +136,7 @@ SELECT 'type', t.typname::text, 'definition',
 # Who holds a lock on something in the schema: asked after a lock timeout, when our own locks are gone.
 HOLDERS = """
 SELECT DISTINCT format('%%s (pid %%s, %%s, holds %%s on %%s)',
-                       a.usename, a.pid, coalesce(a.state, 'no state'), l.mode, c.relname)
+                       a.usename, a.pid, coalesce(a.state, 'state not shown'), l.mode, c.relname)
   FROM pg_locks l
   JOIN pg_class c ON c.oid = l.relation
   JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -143,6 +144,30 @@ SELECT DISTINCT format('%%s (pid %%s, %%s, holds %%s on %%s)',
  WHERE l.granted AND c.relkind NOT IN ('i', 'I') AND n.nspname = %(schema)s AND l.pid <> pg_backend_pid()
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
  ORDER BY 1
+"""
+
+
+# Whoever may become one of these during the run can be made to do so by what is run: SET ROLE goes by the session's
+# user, whatever the role of the moment. The predefined ones write files and start programs as the server's account.
+MIGHT = """
+SELECT session_user::text,
+       ARRAY(SELECT r.rolname::text FROM pg_catalog.pg_roles r
+              WHERE (r.rolsuper OR r.rolname IN ('pg_execute_server_program', 'pg_write_server_files'))
+                AND pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER')
+              ORDER BY r.rolname <> session_user, r.rolname)
+"""
+
+# What of the schema's relations belongs to somebody else; members of extensions are the extension's business.
+FOREIGN = """
+SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table'
+                      WHEN 'S' THEN 'sequence' ELSE 'table' END, c.relname::text, o.rolname::text
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_roles o ON o.oid = c.relowner
+ WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND o.rolname <> %(owner)s
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                    WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ ORDER BY 1, 2
 """
 
 
@@ -158,13 +183,29 @@ def read(connection: Connection, schema: str) -> tuple[Relation, ...]:
 
 
 def read_only(connection: Connection, schema: str) -> tuple[Relation, ...]:
-    """`read` in a transaction of its own that can't write."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION READ ONLY")
-    try:
+    """`read` in a transaction of its own that can't write. ValueError with the server's words where it is refused."""
+    with _reading(connection, schema):
         return read(connection, schema)
-    finally:
+
+
+def foreign_owners(connection: Connection, schema: str, owner: str) -> list[tuple[str, str, str]]:
+    """The relations of *schema* that somebody else than *owner* owns: kind, name, who."""
+    with _reading(connection, schema), connection.cursor() as cursor:
+        cursor.execute(FOREIGN, {"schema": schema, "owner": owner})
+        return t.cast("list[tuple[str, str, str]]", cursor.fetchall())
+
+
+@contextlib.contextmanager
+def _reading(connection: Connection, schema: str) -> t.Iterator[None]:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+        yield
         connection.rollback()
+    except psycopg2.Error as error:
+        if not connection.closed:
+            connection.rollback()
+        raise ValueError(f"the schema {schema} could not be read: {_said(error)}") from error
 
 
 def run(
@@ -179,8 +220,9 @@ def run(
     """Run *statements* as *owner* in one transaction and commit it if *schema* then is what is *wanted*.
 
     The live relations are returned. ValueError, with the line and the server's words, where a statement fails or the
-    result differs: nothing is left of it then.
+    result differs: nothing is left of it then. Nothing is run where the session may become a superuser.
     """
+    _refuse_superuser(connection, owner)
     _become(connection, schema=schema, owner=owner, lock_timeout=lock_timeout)
     try:
         with connection.cursor() as cursor:
@@ -207,6 +249,23 @@ def run(
         connection.rollback()
         raise
     return live
+
+
+def _refuse_superuser(connection: Connection, owner: str) -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(MIGHT)
+            row = cursor.fetchone()
+        connection.rollback()
+    except psycopg2.Error as error:
+        raise ValueError(f"could not find out who is logged in: {_said(error)}") from error
+    who, powers = row if row is not None else ("somebody", ["nobody knows what"])
+    if powers:
+        what = "is a superuser" if powers[0] == who else f"may become {powers[0]}"
+        raise ValueError(
+            f"it is not run as {who}, who {what}, since what it says could take that power: log in as a role that is a "
+            f"member of {owner} and no superuser (login_user, login_os_user). Nothing was changed"
+        )
 
 
 def _become(connection: Connection, *, schema: str, owner: str, lock_timeout: str) -> None:
@@ -245,7 +304,7 @@ def _said(error: BaseException) -> str:
 
 def _holders(connection: Connection, schema: str) -> str:
     with connection.cursor() as cursor:
-        cursor.execute("RESET ROLE")  # the owner may not see what others do
+        cursor.execute("RESET ROLE")  # the login may see more of what others do than the owner does
         cursor.execute(HOLDERS, {"schema": schema})
         names = [str(row[0]) for row in cursor.fetchall()]
     connection.rollback()

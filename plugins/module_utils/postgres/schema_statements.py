@@ -40,6 +40,11 @@ TRANSACTION = {
     "savepoint",
     "start",
 }
+# Who the session is, how its strings are read and how long it waits: the module's business, however it is set.
+ROLES = {"role", "authorization", "session_authorization"}
+READING = {"standard_conforming_strings", "backslash_quote"}
+# What CREATE and ALTER give settings of their own by SET.
+HOLDERS = {"function", "procedure", "routine", "database", "role", "user"}
 # The words of SET and RESET that say how long a setting lasts, and nothing of which it is.
 SPAN = {"local", "session"}
 
@@ -52,6 +57,8 @@ class Statement:
     line: int
     words: tuple[str, ...]
     """Its first words in lower case, quoted names too (SET "role" is SET ROLE): enough to know what it does."""
+    settings: tuple[str, ...] = ()
+    """The settings that it gives to set_config, or by SET to the function, database or role that it is of."""
 
 
 class _Open:
@@ -62,6 +69,27 @@ class _Open:
         self.end = 0
         self.words: list[str] = []
         self.depth = 0
+        self.settings: list[str] = []
+        self._awaits = ""
+
+    def setting(self, kind: str, text: str) -> None:
+        """Follow ``SET name`` further in, and the first text that set_config gets."""
+        name = text.strip("\"'").lower()
+        if kind == "dollar":
+            name = text.strip("$").lower()
+        if self._awaits == "set_config":
+            if kind in ("string", "escaped", "dollar"):
+                self.settings.append(name[2:] if kind == "escaped" else name)
+                self._awaits = ""
+        elif kind not in ("word", "quoted"):
+            pass
+        elif self._awaits == "set" and name not in SPAN:
+            self.settings.append(name)
+            self._awaits = ""
+        elif name == "set_config":
+            self._awaits = name
+        elif (kind, name, self.depth) == ("word", "set", 0) and HOLDERS & set(self.words[1:5]):
+            self._awaits = name if self.words[0] in ("create", "alter") else ""
 
     def word(self, word: str) -> None:
         """Follow ``BEGIN ATOMIC … END``, whose semicolons belong to the body of a function."""
@@ -99,6 +127,9 @@ def split(text: str) -> list[Statement]:
             if current.start is None:
                 current.start = position
             current.end = end
+            if kind == "quoted" and text[max(position - 2, 0) : position].lower() == "u&":
+                raise ValueError(f'line {_line(text, position)}: U&"…" hides a name from this check: write it plainly')
+            current.setting(str(kind), match.group())
             if kind == "word":
                 current.word(match.group().lower())
             elif kind == "quoted":
@@ -111,7 +142,7 @@ def split(text: str) -> list[Statement]:
 
 def _close(text: str, current: _Open) -> Statement:
     start = current.start or 0
-    return Statement(text[start : current.end], _line(text, start), tuple(current.words[:8]))
+    return Statement(text[start : current.end], _line(text, start), tuple(current.words[:8]), tuple(current.settings))
 
 
 def _line(text: str, position: int) -> int:
@@ -149,8 +180,9 @@ def refuse(statement: Statement) -> str | None:
         return f"{_shown(statement)} has no place here: the whole text is one transaction, which the module ends"
     if first in ("set", "reset"):
         # SET SESSION AUTHORIZATION: "session" is taken for a span above, so the next word tells.
-        if rest[:1] in (["role"], ["authorization"], ["session_authorization"]):
-            return f"{_shown(statement)} has no place here: the whole text runs as the owner"
+        reason = _of_the_module(rest[:1], _shown(statement))
+        if reason is not None:
+            return reason
         if first == "reset" and rest[:1] == ["all"]:
             return "RESET ALL has no place here: it would undo the lock timeout"
         if first == "set" and rest[:1] == ["transaction"]:
@@ -159,6 +191,18 @@ def refuse(statement: Statement) -> str | None:
         return "COPY has no place here: a schema holds no rows, and a migration moves them by INSERT or UPDATE"
     if first == "do":
         return "DO hides what it does from this check: write the statements out"
+    return _of_the_module(statement.settings, "setting {} inside a statement")
+
+
+def _of_the_module(names: t.Iterable[str], shown: str) -> str | None:
+    for name in names:
+        said = shown.replace("{}", name)
+        if name in ROLES:
+            return f"{said} has no place here: the whole text runs as the owner"
+        if name in READING:
+            return f"{said} has no place here: this check would read the strings after it otherwise than the server"
+        if name == "lock_timeout":
+            return f"{said} has no place here: give the module's lock_timeout"
     return None
 
 

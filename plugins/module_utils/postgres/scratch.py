@@ -41,12 +41,24 @@ def ordinary_user() -> str | None:
 
 
 class ScratchCluster:
-    """A cluster that lives as long as the ``with`` block. Whoever reaches the socket may log in, as ``postgres`` too.
+    """A cluster that lives as long as the ``with`` block.
 
     ``settings`` are given to the server on its command line, so they can't be altered by what runs in it.
+    ``hba`` and ``ident`` are the lines of pg_hba.conf and pg_ident.conf; then every account of the host reaches the
+    socket, and these lines say who may log in. Without them root and the server's own account alone reach the socket,
+    and may log in as whom they like.
     """
 
-    def __init__(self, *, bindir: Path | None = None, settings: t.Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        bindir: Path | None = None,
+        settings: t.Mapping[str, str] | None = None,
+        hba: t.Sequence[str] = (),
+        ident: t.Sequence[str] = (),
+    ) -> None:
+        self.hba = tuple(hba)
+        self.ident = tuple(ident)
         self.bindir = bindir or newest_bindir()
         self.settings = {
             "listen_addresses": "",
@@ -87,6 +99,7 @@ class ScratchCluster:
                 "--no-sync",
             ]
             self._run("initdb", "--pgdata", str(self.data), *fixed)
+            self._admit()
             self.start()
         except BaseException:
             self.__exit__(None, None, None)
@@ -99,6 +112,14 @@ class ScratchCluster:
         if (self.data / "postmaster.pid").exists():
             self.stop(mode="immediate")
         shutil.rmtree(self.folder)
+
+    def _admit(self) -> None:
+        """Write who may log in, before the first start."""
+        if not self.hba:
+            return
+        for name, lines in (("pg_hba.conf", self.hba), ("pg_ident.conf", self.ident)):
+            (self.data / name).write_text("".join(line + "\n" for line in lines))
+        self.folder.chmod(0o711)  # its socket; PGDATA below it stays the server's own
 
     def start(self) -> None:
         """Start the server and wait until it answers."""

@@ -31,13 +31,96 @@ class FileSetting:
 
 @dataclasses.dataclass(frozen=True)
 class LiveSetting:
-    """A row of pg_settings as a new session sees it; ``file`` is where its value came from, if from a file."""
+    """A row of pg_settings as a new session sees it; ``file`` is where its value came from, if from a file.
+
+    ``value`` is in ``unit`` (8kB, ms, …), ``kind`` is bool, integer, real, enum or string, ``choices`` an enum's words.
+    """
 
     name: str
     source: str
     context: str
     pending_restart: bool
     file: str | None
+    value: str = ""
+    unit: str | None = None
+    kind: str = "string"
+    choices: tuple[str, ...] = ()
+
+
+# As guc.c has them: bytes and milliseconds.
+UNITS = {
+    **{"B": 1.0, "kB": 2.0**10, "MB": 2.0**20, "GB": 2.0**30, "TB": 2.0**40},
+    **{"us": 0.001, "ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e6, "d": 8.64e7},
+}
+QUANTITY = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*")
+ON, OFF = {"on", "true", "yes", "1"}, {"off", "false", "no", "0"}
+
+
+def same(setting: LiveSetting, wanted: str) -> bool | None:
+    """Is *wanted*, as a file has it, the value that the server has? None where that can't be told from here."""
+    live, given = setting.value.lower(), wanted.strip().lower()
+    if wanted == setting.value or (setting.kind != "string" and live == given):
+        return True
+    if setting.kind == "bool":
+        return {True: live in ON, False: live in OFF}[given in ON] if given in ON | OFF else None
+    if setting.kind == "enum":
+        return False if given in {choice.lower() for choice in setting.choices} else None
+    if setting.kind in ("integer", "real"):
+        return _same_quantity(setting, wanted)
+    # The server makes paths absolute when it starts.
+    return None if setting.name.endswith(("_file", "_directory")) else False
+
+
+def _same_quantity(setting: LiveSetting, wanted: str) -> bool | None:
+    found, base = QUANTITY.fullmatch(wanted), re.fullmatch(r"(\d*)([a-zA-Z]+)", setting.unit or "")
+    if found is None:
+        return None
+    number, unit = float(found[1]), found[2]
+    # What isn't whole is rounded by rules of the unit's own; -1, and 0 for buffers, are for the server to fill.
+    if number < 0 or (setting.kind == "integer" and not number.is_integer()):
+        return None
+    if number == 0 and setting.name.endswith("_buffers"):
+        return None
+    if unit:
+        if base is None or unit not in UNITS:
+            return None
+        number *= UNITS[unit] / (UNITS[base[2]] * float(base[1] or 1))
+        if setting.kind == "integer" and not number.is_integer():
+            return None
+    return number == float(setting.value)
+
+
+def libraries(wanted: t.Mapping[str, str], live: t.Iterable[LiveSetting]) -> list[str]:
+    """The libraries *wanted* to be preloaded that the server has not yet, by the names that LOAD takes."""
+    there = {setting.name.lower(): setting.value for setting in live}
+    found: list[str] = []
+    for name in sorted(wanted):
+        if name.endswith("_preload_libraries"):
+            for library in _elements(wanted[name]):
+                if library not in _elements(there.get(name, "")):
+                    plugin = name == "local_preload_libraries" and "/" not in library
+                    found.append(f"$libdir/plugins/{library}" if plugin else library)
+    return found
+
+
+def _elements(value: str) -> list[str]:
+    """The names in a list, as SplitDirectoriesString reads them."""
+    parts = re.findall(r'\s*(?:"((?:[^"]|"")*)"|([^,"]+))\s*(?:,|$)', value)
+    return [quoted_part.replace('""', '"') or bare.strip() for quoted_part, bare in parts]
+
+
+def only_at_start(said: str) -> bool:
+    """Does what a library *said* to LOAD only mean that it wants to be loaded when the server starts?"""
+    return re.search(r"preload|server start|startup|postmaster start", said) is not None
+
+
+def must_exist(wanted: t.Mapping[str, str]) -> dict[str, str]:
+    """The settings whose files the server reads and doesn't make, with the file."""
+    return {
+        name: value
+        for name, value in sorted(wanted.items())
+        if name.endswith(("_file", "_keyfile")) and name != "external_pid_file" and value
+    }
 
 
 def text(name: str, value: object) -> str:
@@ -80,8 +163,11 @@ def predicted(
 ) -> list[str]:
     """The settings that would wait for a restart if the file *path* said what is *wanted*.
 
-    ValueError where the server knows no such setting or lets nobody set it.
+    Where it can't be told whether a value is the server's own, it isn't claimed. ValueError where the server knows no
+    such setting or lets nobody set it.
     """
+    rows = list(rows)
+    others = {row.name.lower(): row.value or "" for row in rows if row.file != path and row.name is not None}
     before = {row.name.lower(): row.value for row in rows if row.file == path and row.name is not None}
     there = {setting.name.lower(): setting for setting in live}
     for name in sorted(wanted):
@@ -93,8 +179,18 @@ def predicted(
     return sorted(
         setting.name
         for name, setting in there.items()
-        if setting.pending_restart or (setting.context == "postmaster" and wanted.get(name) != before.get(name))
+        if setting.context == "postmaster" and _waits(setting, {**others, **wanted}.get(name), before.get(name))
     )
+
+
+def _waits(setting: LiveSetting, after: str | None, before: str | None) -> bool:
+    """Will *setting* wait for a restart when the files say *after* (None: nothing)? *before* is what ours says now."""
+    if setting.source == "command line":
+        return False
+    if after is None:  # a value that was taken from a file and is in none waits, whatever the default is
+        return setting.pending_restart or (before is not None and setting.source == "configuration file")
+    equal = same(setting, after)
+    return setting.pending_restart if equal is None else not equal
 
 
 def waiting(messages: t.Iterable[str]) -> frozenset[str]:
@@ -154,6 +250,8 @@ def unseen(wanted: t.Iterable[str], live: t.Iterable[LiveSetting], places: t.Map
             said.append(f"the server knows no setting {name}")
         elif setting.pending_restart or setting.source in ("database", "user", "database user", "client", "session"):
             continue
+        elif setting.context == "postmaster" and setting.source in ("default", "override"):
+            continue  # what doesn't wait for a start has the same value already: the server then keeps its source
         elif setting.source != "configuration file":
             said.append(f"{name} is set by the server's {setting.source}, which wins over every file")
         elif setting.file is not None and setting.file != places.get(name):

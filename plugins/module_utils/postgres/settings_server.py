@@ -69,11 +69,44 @@ class Server:
     def live(self) -> list[LiveSetting]:
         """Every setting as a new session sees it."""
         with self.session() as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT name, source, context, pending_restart, sourcefile FROM pg_catalog.pg_settings")
+            cursor.execute(
+                "SELECT name, source, context, pending_restart, sourcefile, setting, unit, vartype, enumvals"
+                "  FROM pg_catalog.pg_settings"
+            )
             return [
-                LiveSetting(name, source, context, pending, os.path.realpath(file) if file else None)
-                for name, source, context, pending, file in cursor.fetchall()
+                LiveSetting(
+                    name,
+                    source,
+                    context,
+                    wait,
+                    os.path.realpath(file) if file else None,
+                    value,
+                    unit,
+                    kind,
+                    tuple(choices or ()),
+                )
+                for name, source, context, wait, file, value, unit, kind, choices in cursor.fetchall()
             ]
+
+    def load(self, library: str) -> str | None:
+        """Load *library* in a session that ends at once; what the server said, untranslated, where that failed."""
+        with self.session() as connection, connection.cursor() as cursor:
+            cursor.execute("SET lc_messages TO 'C'")
+            try:
+                cursor.execute("LOAD %s", (library,))
+            except psycopg2.Error as error:
+                return str(error).strip().splitlines()[0]
+        return None
+
+    def lacks(self, file: str) -> str | None:
+        """Why the server itself can't read *file* (relative: to its data directory); None where it can."""
+        with self.session() as connection, connection.cursor() as cursor:
+            try:
+                cursor.execute("SELECT pg_catalog.pg_read_binary_file(%s, 0, 1, true) IS NULL", (file,))
+            except psycopg2.Error as error:
+                return str(error).strip().splitlines()[0]
+            row = cursor.fetchone()
+        return "there is no such file" if row is None or row[0] else None
 
     def loaded(self) -> dt.datetime:
         """When the server last read its files."""
@@ -146,6 +179,22 @@ def put_back(path: Path, text: str | None, times: tuple[int, int] | None) -> Non
     write(path, text)
     if times is not None:
         os.utime(path, ns=times)
+
+
+def started_path(path: Path) -> Path:
+    """Where the text of *path* is kept with which the server has started: PostgreSQL reads no dot files."""
+    return path.with_name(f".{path.name}.started")
+
+
+def keep_started(path: Path, text: str | None) -> None:
+    """Remember that the server has started with *text* in *path*; None, kept as an empty file, is without it."""
+    kept = started_path(path)
+    if read_text(kept) == (text or ""):
+        return
+    replace(kept, (text or "").encode(), mode=MODE)
+    like = path if path.exists() else path.parent
+    if (like.stat().st_uid, like.stat().st_gid) != (kept.stat().st_uid, kept.stat().st_gid):
+        os.chown(kept, like.stat().st_uid, like.stat().st_gid)
 
 
 def times_of(path: Path) -> tuple[int, int] | None:

@@ -18,85 +18,15 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.access.statem
     OBJECTS_A_STATEMENT,
     Name,
     Plan,
-    Value,
 )
-
-POLICY: dict[str, t.Any] = {
-    "version": 1,
-    "scope": {"databases": ["app"], "schemas": ["public"]},
-    "mode": "authoritative",
-    "roles": {
-        "owner": {},
-        "dba": {"os_users": "alice", "inherit": False, "member_of": "owner"},
-        "reader": {"os_users": "grafana", "settings": {"statement_timeout": "30s"}},
-    },
-    "owners": {"public": "owner"},
-    "public": {"revoke_connect": "all"},
-    "grants": [
-        {"to": ["reader", "dba"], "on": {"database": "app"}, "privileges": "connect"},
-        {"to": "reader", "on": {"schema": "public"}, "privileges": "usage"},
-        {"to": "reader", "on": {"tables": "public.*"}, "privileges": "select", "future": True},
-    ],
-}
-SUPERUSER = catalog.CatalogRole("postgres", True, True, True, True, True, True, True, -1, True)
-
-
-def role(name: str, **attributes: t.Any) -> catalog.CatalogRole:
-    plain = catalog.CatalogRole(name, False, True, False, False, False, False, False, -1, False)
-    return dataclasses.replace(plain, **attributes)
-
-
-def cluster(version: int = 150000, **parts: t.Any) -> catalog.Cluster:
-    """A server on which POLICY holds, but for *parts*."""
-    roles = [SUPERUSER, role("owner"), role("dba", login=True, inherit=False), role("reader", login=True)]
-    options = (False, True) if version >= 160000 else (None, None)
-    held: dict[str, t.Any] = {
-        "version": version,
-        "login_role": "postgres",
-        "bootstrap": "postgres",
-        "names": {},
-        "roles": {one.name: one for one in roles},
-        "settings": (catalog.RoleSetting("reader", None, "statement_timeout", ("30s",)),),
-        "memberships": (catalog.Membership("owner", "dba", "postgres", False, *options),),
-        "databases": {
-            "app": catalog.Database(
-                "app", "postgres", tuple(AclItem(r, "postgres", "CONNECT") for r in ("dba", "reader"))
-            )
-        },
-    }
-    return catalog.Cluster(**{**held, **parts})
-
-
-def table(name: str, **parts: t.Any) -> catalog.Relation:
-    held: dict[str, t.Any] = {
-        **{"oid": abs(hash(name)), "schema": "public", "kind": "r", "owner": "owner", "extension": False},
-        **{"follows": None, "acl": (AclItem("reader", "owner", "SELECT"),), "columns": {}},
-    }
-    return catalog.Relation(name=name, **{**held, **parts})
-
-
-def objects(*relations: catalog.Relation, **parts: t.Any) -> catalog.Objects:
-    held: dict[str, t.Any] = {
-        "schemas": {"public": catalog.Schema("public", "owner", (AclItem("reader", "owner", "USAGE"),))},
-        "defaults": (catalog.DefaultAcl("owner", "public", "r", (AclItem("reader", "owner", "SELECT"),)),),
-        "routines": (),
-    }
-    return catalog.Objects(database="app", relations=relations, **{**held, **parts})
-
-
-def lines(plan: Plan) -> list[str]:
-    """The statements for a person to read: names and values in brackets."""
-    return [
-        "".join(
-            f"[{'.'.join(part.parts)}]"
-            if isinstance(part, Name)
-            else f"<{part.text}>"
-            if isinstance(part, Value)
-            else part
-            for part in statement.parts
-        )
-        for statement in plan.statements
-    ]
+from ansible_collections.taaraxtak.production.tests.unit.access.snapshots import (
+    POLICY,
+    SUPERUSER,
+    cluster,
+    lines,
+    objects,
+    table,
+)
 
 
 def with_role(**attributes: t.Any) -> dict[str, t.Any]:
@@ -293,22 +223,20 @@ def test_public_out_of_the_scope_is_left_alone():
     assert plan_cluster(policy.parse(data), cluster(databases={"app": app})) == Plan()
 
 
-@pytest.mark.parametrize(
-    ("there", "why"),
-    [
-        ((), "tables public.x does not exist"),
-        ((table("x", kind="S", acl=()),), "is a sequence: write it under sequences"),
-        ((table("x", extension=True),), "belongs to an extension"),
-    ],
-)
-def test_a_grant_on_what_is_not_there_is_an_error_or_skipped(there, why):
-    grant = {"to": "reader", "on": {"tables": "public.x"}, "privileges": "insert"}
-    wanted = policy.parse({**POLICY, "grants": [*POLICY["grants"], grant]})
-    with pytest.raises(ValueError, match=why):
-        plan_database(wanted, cluster(), objects(*there))
-    assert [one.what for one in plan_database(wanted, cluster(), objects(*there), skip_missing=True).skipped] == [
-        "tables public.x"
-    ]
+def test_a_superuser_keeps_its_memberships_whoever_granted_them():
+    root = dataclasses.replace(SUPERUSER, name="root")
+    rows = (
+        *cluster(160000).memberships,
+        catalog.Membership("owner", "root", "mallory", True, True, True),
+        catalog.Membership("owner", "root", "postgres", True, True, True),
+    )
+    live = cluster(160000, roles={**cluster().roles, "root": root}, memberships=rows)
+    assert plan_cluster(policy.parse(POLICY), live) == Plan()
+    named = {**POLICY, "roles": {**POLICY["roles"], "root": {"login": True, "superuser": True, "member_of": "owner"}}}
+    kept = dataclasses.replace(root, createrole=False, createdb=False, replication=False, bypassrls=False)
+    kept = dataclasses.replace(kept, has_password=False)
+    live = cluster(160000, roles={**cluster().roles, "root": kept}, memberships=rows)
+    assert plan_cluster(policy.parse(named), live).statements == ()
 
 
 def test_maintain_needs_17():

@@ -112,6 +112,11 @@ def test_the_inventory_s_own_policy_is_good():
         ("grants.0", grant(on={"tables": "*.t"}), "write '*.t' as schema.name"),
         ("grants.0", grant(on={"tables": [{"schema": "public"}]}), "grants[0].on.tables[0]: the key name is missing"),
         ("grants.0", grant(on={"tables": "other.t"}), "the schema of other.t is not in scope.schemas"),
+        (
+            "grants.0",
+            grant(on={"tables": "public.*", "except": "publc.t"}),
+            "grants[0].on.except: the schema of publc.t is not in scope.schemas",
+        ),
         ("grants.0", grant(on={"schema": "other"}, privileges="usage"), "other is not in scope.schemas"),
         ("grants.0", grant(on={"database": "other"}, privileges="connect"), "other is not in scope.databases"),
         ("grants.0", grant(privileges="all"), "all says too little: list them; there are select, insert"),

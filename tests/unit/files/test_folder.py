@@ -64,3 +64,11 @@ def test_a_folder_that_is_too_large_is_refused_with_another_way(folder: Path) ->
 def test_a_missing_folder_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"there is no folder .*missing"):
         read_folder(str(tmp_path / "missing"))
+
+
+def test_a_pattern_from_the_root_leaves_the_same_name_deeper(tmp_path: Path) -> None:
+    (tmp_path / "pkg").mkdir()
+    for name in ("config.py", "pkg/config.py"):
+        (tmp_path / name).write_text("")
+    assert list(read_folder(str(tmp_path), exclude=["/config.py"])) == ["pkg/config.py"]
+    assert list(read_folder(str(tmp_path), exclude=["config.py"])) == []

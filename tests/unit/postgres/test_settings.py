@@ -103,6 +103,7 @@ def test_an_earlier_file_or_the_same_value_overrides_nothing():
         (live("a"), []),
         (live("a", pending=True, source="default", file=None), []),
         (live("a", source="user", file=None), []),
+        (live("a", source="default", context="postmaster", file=None), []),
         (live("a", source="command line", file=None), ["a is set by the server's command line"]),
         (live("a", source="default", file=None), ["a is set by the server's default"]),
         (live("a", file="/other.conf"), ["a still comes from /other.conf"]),
@@ -118,9 +119,9 @@ def test_a_value_that_a_new_session_does_not_see_is_named(setting, says):
 
 def test_the_prediction_names_what_only_a_start_applies():
     known = [
-        live("port", context="postmaster"),
+        settings.LiveSetting("port", "default", "postmaster", False, None, "1", None, "integer"),
         live("max_connections", context="postmaster"),
-        live("shared_buffers", context="postmaster"),
+        settings.LiveSetting("shared_buffers", "default", "postmaster", False, None, "2", "8kB", "integer"),
         live("work_mem"),
         live("wal_level", context="postmaster", pending=True),
     ]
@@ -135,3 +136,48 @@ def test_the_prediction_refuses_what_the_server_would(name, says):
     with pytest.raises(ValueError, match=says):
         settings.predicted({name: "1"}, [], [live("block_size", context="internal")], PATH)
     assert settings.predicted({"my.name": "1"}, [], [], PATH) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "kind", "wanted", "equal"),
+    [
+        ("16384", "8kB", "integer", "128MB", True),
+        ("16384", "8kB", "integer", "16384", True),
+        ("16384", "8kB", "integer", "0.125GB", None),
+        ("16384", "8kB", "integer", "1GB", False),
+        ("100", None, "integer", " 100 ", True),
+        ("100", None, "integer", "0x64", None),
+        ("100", None, "integer", "5kB", None),
+        ("60", "s", "integer", "1min", True),
+        ("0.5", None, "real", "0.50", True),
+        ("512", "8kB", "integer", "-1", None),
+        ("on", None, "bool", "YES", True),
+        ("on", None, "bool", "off", False),
+        ("on", None, "bool", "tru", None),
+        ("replica", None, "enum", "Replica", True),
+        ("replica", None, "enum", "logical", False),
+        ("replica", None, "enum", "hot_standby", None),
+        ("a", None, "string", "A", False),
+    ],
+)
+def test_a_value_is_compared_with_the_servers_own_words(value, unit, kind, wanted, equal):
+    choices = ("replica", "logical") if kind == "enum" else ()
+    setting = settings.LiveSetting("x", "default", "postmaster", False, None, value, unit, kind, choices)
+    assert settings.same(setting, wanted) is equal
+
+
+def test_the_libraries_to_try_are_those_that_the_server_has_not():
+    known = [settings.LiveSetting("shared_preload_libraries", "default", "postmaster", False, None, 'a, "B c"')]
+    wanted = {"shared_preload_libraries": 'a, "B c",d', "local_preload_libraries": "e", "work_mem": "f"}
+    assert settings.libraries(wanted, known) == ["$libdir/plugins/e", "d"]
+
+
+@pytest.mark.parametrize(
+    ("said", "start"),
+    [
+        ("x must be loaded via shared_preload_libraries", True),
+        ('could not access file "nope": No such file or directory', False),
+    ],
+)
+def test_a_library_for_the_start_alone_is_no_fault(said, start):
+    assert settings.only_at_start(said) is start
