@@ -238,3 +238,18 @@ def test_a_store_that_can_not_be_managed_stops_the_other_host_too(inventory):
     assert "Nothing is changed anywhere while store can't be managed" in " ".join((done.stdout + done.stderr).split())
     assert "Install the packages" not in done.stdout
     assert not re.search(r"changed=[1-9]", done.stdout.split("PLAY RECAP")[1])
+
+
+def test_a_second_key_in_the_senders_own_file_never_reaches_the_store(inventory, production, store):
+    """The file belongs to the account that sends: a line that it adds would be a key without any restriction."""
+    public = "/var/lib/taaraxtak-backup/.ssh/id_ed25519.pub"
+    before, listed = production.file(public).content_string, store.file("/etc/ssh/dump_store_keys/dumps").content_string
+    write = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
+    production.check_output("python3 -c %s %s %s", write, public, before + before)
+    try:
+        done = site(inventory)
+    finally:
+        production.check_output("python3 -c %s %s %s", write, public, before)
+    assert done.returncode != 0
+    assert "is not one line with an ed25519 key" in " ".join((done.stdout + done.stderr).split())
+    assert store.file("/etc/ssh/dump_store_keys/dumps").content_string == listed

@@ -112,8 +112,8 @@ class Transfer:
             settled = self._settled(trailer)
             # What is left changes nothing, and a signal must not deny what the store has said.
             hold_signals()
-        except InterruptedRunError as error:
-            raise UnknownOutcomeError(trailer.name, str(error)) from error
+        except InterruptedRunError as interruption:
+            raise UnknownOutcomeError(trailer.name, str(interruption)) from interruption
         return settled
 
     def _relay(self) -> Trailer:
