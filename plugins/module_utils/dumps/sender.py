@@ -113,7 +113,7 @@ class Transfer:
             # What is left changes nothing, and a signal must not deny what the store has said.
             hold_signals()
         except InterruptedRunError as interruption:
-            raise UnknownOutcomeError(trailer.name, str(interruption)) from interruption
+            raise UnknownOutcomeError(trailer.name, str(interruption)) from None
         return settled
 
     def _relay(self) -> Trailer:
