@@ -75,8 +75,7 @@ def no_key_at_all(inventory: Path) -> list[str]:
     return []
 
 
-def root_over_ssh(inventory: Path) -> list[str]:
-    # The check comes before the first connection that would need it: the facts are asked by podman.
+def root_as_a_person(inventory: Path) -> list[str]:
     edit(inventory / "group_vars/all/host.yml", lambda values: values["host_devops"][0].update(name="root"))
     return []
 
@@ -166,7 +165,7 @@ CASES = {
     no_devops: "host_devops",
     no_keys: "host_devops must name at least one person",
     no_key_at_all: "has a line that is no OpenSSH public key, of alice",
-    root_over_ssh: "is not root",
+    root_as_a_person: "is not root",
     no_database: "backup_database must be one of the policy's databases",
     cron_would_drop_it: "backup_schedule must have the five fields",
     nobody_makes_tables: "may make the tables",
