@@ -36,8 +36,7 @@ class Fields:
             if not isinstance(key, str):
                 self.say(where, f"the key {key!r} is no text: put it in quotes")
             elif known is not None and key not in known:
-                close = difflib.get_close_matches(key, known, 1)
-                hint = f"did you mean {close[0]}?" if close else f"write one of {', '.join(known)}"
+                hint = did_you_mean(key, known) or f"write one of {', '.join(known)}"
                 self.say(where, f"the key {key} is unknown: {hint}")
             else:
                 read[str(key)] = content
@@ -69,7 +68,9 @@ class Fields:
             self.say(where, "the name is empty: write one")
         elif re.search(r"[\x00-\x1f\x7f]", value):
             self.say(where, "the name has a control character: write it without")
-        elif len(value.encode("utf-8", "replace")) > NAME_BYTES:
+        elif re.search(r"[\ud800-\udfff]", value):
+            self.say(where, "the name is no valid Unicode: write it anew")
+        elif len(value.encode()) > NAME_BYTES:
             self.say(where, f"the name {value} is longer than {NAME_BYTES} bytes: PostgreSQL would cut it")
         else:
             return str(value)
@@ -79,6 +80,13 @@ class Fields:
         """One name or a list of names, without repetitions, in the order written."""
         read = [self.name(key, item) for key, item in self.one_or_list(where, value)]
         return tuple(dict.fromkeys(name for name in read if name is not None))
+
+    def database(self, where: str, name: str) -> None:
+        """Note a problem where *name* is no single database's."""
+        if "*" in name:
+            self.say(where, f"{name} is a pattern, and none can stand here: write each database")
+        else:
+            self.name(where, name)
 
     def flag(self, where: str, value: object) -> bool:
         """True or false."""
@@ -93,6 +101,12 @@ class Fields:
             self.say(where, f"write {' or '.join(choices)}, not {_shown(value)}")
             return choices[0]
         return str(value)
+
+
+def did_you_mean(word: str, known: t.Iterable[str]) -> str:
+    """A question for who wrote *word* and nearly one of *known*; empty where none is near."""
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f"did you mean {close[0]}?" if close else ""
 
 
 def _shown(value: object) -> str:

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
-from .model import PUBLIC, Policy
+from .model import PUBLIC, HostLogin, Policy, Role
 
+# The map of the host's own users, and one apart for certificates: a certificate of alice is no user alice of this host.
 MAP = "taaraxtak"
+CERT_MAP = "taaraxtak_cert"
 # The role that the server's own OS user logs in as; break-glass.
 SUPERUSER = "postgres"
 # Words with a meaning of their own in the database and user fields, unless they stand in quotes.
@@ -35,15 +38,19 @@ def quoted(name: str) -> str:
 
 
 def render_hba(policy: Policy) -> str:
-    """pg_hba.conf: the server's own user, a row for each role and database that the policy lets it connect to, no more.
+    """pg_hba.conf: the server's own user, then a row for each role and database that the policy lets it connect to.
 
-    The first row that matches decides, so what is not named ends at a reject.
+    The first row that matches decides: narrower addresses stand before wider ones, and what is not named ends at a
+    reject. From other hosts there is TLS or nothing. ValueError where a name can't be written.
     """
-    rows = [f"local all {SUPERUSER} peer"]
+    rows = [f"local all {SUPERUSER} peer" + (f" map={MAP}" if _superuser_s(policy) else "")]
     for role in policy.roles.values():
-        if role.login and role.os_users:
-            for database in connectable(policy, role.name):
-                rows.append(f"local {quoted(database)} {quoted(role.name)} peer map={MAP}")
+        if role.login and role.os_users and role.name != SUPERUSER:
+            rows += [f"local {place} peer map={MAP}" for place in _places(policy, role)]
+    hosts = [(role, host) for role in policy.roles.values() if role.login for host in role.hosts]
+    for role, host in sorted(hosts, key=lambda pair: _narrowness(pair[1])):
+        method = f"cert map={CERT_MAP}" if host.method == "cert" else host.method
+        rows += [f"hostssl {place} {host.address} {method}" for place in _places(policy, role)]
     rows += [
         "local all all reject",
         "host all all all reject",
@@ -55,13 +62,14 @@ def render_hba(policy: Policy) -> str:
 
 
 def render_ident(policy: Policy) -> str:
-    """pg_ident.conf: which OS user may log in as which role."""
-    rows = [
-        f"{MAP} {quoted(user)} {quoted(role.name)}"
-        for role in policy.roles.values()
-        if role.login
-        for user in role.os_users
-    ]
+    """pg_ident.conf: which OS user may log in as which role, and that a certificate's common name is the role's."""
+    rows = []
+    for role in policy.roles.values():
+        if role.login:
+            users = role.os_users if role.name != SUPERUSER else _superuser_s(policy)
+            rows += [f"{MAP} {quoted(user)} {quoted(role.name)}" for user in users]
+            if any(host.method == "cert" for host in role.hosts):
+                rows.append(f"{CERT_MAP} {quoted(role.name)} {quoted(role.name)}")
     return HEADER + "".join("\n" + row for row in rows) + "\n"
 
 
@@ -74,11 +82,28 @@ def connectable(policy: Policy, role: str) -> list[str]:
         if name not in holders:
             holders.add(name)
             held = policy.roles.get(name)
-            new += held.member_of if held is not None and held.inherit else ()
-    granted = {
-        database
+            new += [member.role for member in held.memberships if held.inherits(member)] if held is not None else []
+    grants = [
+        grant
         for grant in policy.grants
         if grant.kind == "database" and "CONNECT" in grant.privileges and holders.intersection(grant.to)
-        for database in grant.names
-    }
-    return [database for database in policy.databases if database in granted]
+    ]
+    return [database for database in policy.databases if any(grant.names_one(database) for grant in grants)]
+
+
+def _superuser_s(policy: Policy) -> tuple[str, ...]:
+    """The OS users that log in as SUPERUSER, its own among them; none where its own is the only one."""
+    role = policy.roles.get(SUPERUSER)
+    users = (SUPERUSER, *(role.os_users if role is not None and role.login else ()))
+    return tuple(dict.fromkeys(users)) if set(users) != {SUPERUSER} else ()
+
+
+def _places(policy: Policy, role: Role) -> list[str]:
+    """The database and user fields of the rows of *role*."""
+    return [f"{quoted(database)} {quoted(role.name)}" for database in connectable(policy, role.name)]
+
+
+def _narrowness(host: HostLogin) -> tuple[int, int]:
+    """A key that sorts narrower addresses before the wider ones that hold them."""
+    network = ipaddress.ip_network(host.address)
+    return network.version, -network.prefixlen

@@ -39,7 +39,7 @@ def wanted(name: str, value: object) -> tuple[str, ...]:
         value = str(value)
     if isinstance(value, str):
         return stored(name, str(value))
-    if name.lower() in LISTS and isinstance(value, t.Sequence) and all(isinstance(item, str) for item in value):
+    if name in LISTS and isinstance(value, t.Sequence) and all(isinstance(item, str) for item in value):
         return tuple(str(item) for item in value) or ("",)
     raise ValueError("write the value as text in quotes")
 
