@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A snapshot of what is: the cluster's roles and databases, and one database's objects with their ACLs.
 
-The queries are here, their rows become frozen dataclasses here, and postgres.py runs them: all with the search_path
-pg_catalog, in one READ ONLY, REPEATABLE READ transaction. ACLs are ``aclexplode(coalesce(acl, acldefault()))``: NULL
-means the default, not nothing. An owner's own privileges are left out, since they are never touched.
+The queries are in queries.py, and snapshot.py makes these of their rows. An ``acl`` is without the owner's own
+privileges, since they are never touched; ``owner``, ``grantee`` and their like are names, or numbers of roles that are
+gone.
 """
 
 from __future__ import annotations
@@ -13,111 +13,12 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from . import settings
-from .acl import Acl, AclItem
-from .model import PUBLIC
-
-Row = t.Sequence[t.Any]
-Rows = t.Iterable[Row]
-
-# Version, who has logged in, whether that is a superuser, and whom initdb made.
-SERVER = """
-SELECT current_setting('server_version_num')::int, session_user, rolsuper,
-       (SELECT rolname FROM pg_roles WHERE oid = 10)
-FROM pg_roles WHERE rolname = session_user
-"""
-# A role's password is never read, only whether there is one.
-ROLES = """
-SELECT oid, rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls,
-       rolconnlimit, rolpassword IS NOT NULL
-FROM pg_authid
-"""
-ROLE_SETTINGS = """
-SELECT s.setrole, d.datname, split_part(c, '=', 1), substr(c, strpos(c, '=') + 1)
-FROM pg_db_role_setting s CROSS JOIN unnest(s.setconfig) c LEFT JOIN pg_database d ON d.oid = s.setdatabase
-WHERE s.setrole <> 0
-"""
-MEMBERSHIPS = "SELECT roleid, member, grantor, admin_option, NULL, NULL FROM pg_auth_members"
-MEMBERSHIPS_16 = "SELECT roleid, member, grantor, admin_option, inherit_option, set_option FROM pg_auth_members"
-DATABASES = "SELECT oid, datname, datdba FROM pg_database"
-DATABASE_ACLS = """
-SELECT d.oid, a.grantee, a.grantor, a.privilege_type, a.is_grantable
-FROM pg_database d CROSS JOIN aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
-WHERE a.grantee <> d.datdba OR a.grantor <> d.datdba
-"""
-
-# %(schemas)s: the names of the schemas in scope.
-SCHEMAS = "SELECT oid, nspname, nspowner FROM pg_namespace WHERE nspname = ANY(%(schemas)s)"
-SCHEMA_ACLS = """
-SELECT n.oid, a.grantee, a.grantor, a.privilege_type, a.is_grantable
-FROM pg_namespace n CROSS JOIN aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
-WHERE n.nspname = ANY(%(schemas)s) AND (a.grantee <> n.nspowner OR a.grantor <> n.nspowner)
-"""
-# The last column: the table that an identity or serial sequence belongs to, whose owner it follows.
-RELATIONS = """
-SELECT c.oid, n.nspname, c.relname, c.relkind, c.relowner,
-       EXISTS (SELECT FROM pg_depend e
-               WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.objsubid = 0 AND e.deptype = 'e'),
-       (SELECT s.refobjid FROM pg_depend s
-        WHERE c.relkind = 'S' AND s.classid = 'pg_class'::regclass AND s.objid = c.oid
-          AND s.refclassid = 'pg_class'::regclass AND s.deptype IN ('a', 'i') LIMIT 1)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = ANY(%(schemas)s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-"""
-RELATION_ACLS = """
-SELECT c.oid, a.grantee, a.grantor, a.privilege_type, a.is_grantable
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  CROSS JOIN aclexplode(coalesce(c.relacl,
-    acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a
-WHERE n.nspname = ANY(%(schemas)s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-  AND (a.grantee <> c.relowner OR a.grantor <> c.relowner)
-"""
-COLUMN_ACLS = """
-SELECT c.oid, a.grantee, a.grantor, a.privilege_type, a.is_grantable, t.attname
-FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-  CROSS JOIN aclexplode(t.attacl) a
-WHERE t.attacl IS NOT NULL AND NOT t.attisdropped AND n.nspname = ANY(%(schemas)s)
-  AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND (a.grantee <> c.relowner OR a.grantor <> c.relowner)
-"""
-# A row for the whole database (namespace 0) stands in the built-in default's place, so what is built in is no excess.
-DEFAULT_ACLS = """
-SELECT d.oid, a.grantee, a.grantor, a.privilege_type, a.is_grantable, d.defaclrole, n.nspname, d.defaclobjtype
-FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace CROSS JOIN aclexplode(d.defaclacl) a
-WHERE (d.defaclnamespace = 0 OR n.nspname = ANY(%(schemas)s)) AND a.grantee <> d.defaclrole
-  AND NOT (d.defaclnamespace = 0 AND (a.grantee, a.privilege_type, a.is_grantable) IN (
-    SELECT b.grantee, b.privilege_type, b.is_grantable
-    FROM aclexplode(acldefault(CASE d.defaclobjtype WHEN 'S' THEN 's' ELSE d.defaclobjtype END, d.defaclrole)) b))
-"""
-# %(routine_schemas)s and %(routine_names)s: one pattern each (LIKE).
-ROUTINES = """
-SELECT p.oid, n.nspname, p.proname, pg_get_function_identity_arguments(p.oid), p.proowner
-FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE EXISTS (SELECT FROM unnest(%(routine_schemas)s::text[], %(routine_names)s::text[]) AS w (schema, name)
-              WHERE n.nspname = w.schema AND p.proname LIKE w.name)
-"""
-ROUTINE_ACLS = """
-SELECT p.oid, a.grantee, a.grantor, a.privilege_type, a.is_grantable
-FROM pg_proc p CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
-WHERE p.oid = ANY(%(routines)s::oid[]) AND (a.grantee <> p.proowner OR a.grantor <> p.proowner)
-"""
-
-
-# Who may run what acts with its owner's rights. %(login_roles)s: names. Superusers are left out: nothing binds them.
-DEFINERS = """
-SELECT n.nspname, p.proname, pg_get_function_identity_arguments(p.oid), pg_get_userbyid(p.proowner),
-       EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0),
-       ARRAY(SELECT r.rolname::text FROM pg_roles r
-             WHERE r.rolname = ANY(%(login_roles)s) AND r.oid <> p.proowner AND NOT r.rolsuper
-               AND has_function_privilege(r.oid, p.oid, 'EXECUTE') ORDER BY 1)
-FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE p.prosecdef AND n.nspname = ANY(%(schemas)s)
-ORDER BY 1, 2, 3
-"""
+from .acl import Acl
 
 
 @dataclasses.dataclass(frozen=True)
 class CatalogRole:
-    """A row of pg_authid."""
+    """A row of pg_authid. ``password`` is the kind of its verifier (scram-sha-256, md5, other) or None."""
 
     name: str
     superuser: bool
@@ -128,14 +29,21 @@ class CatalogRole:
     replication: bool
     bypassrls: bool
     connection_limit: int
-    has_password: bool
+    password: str | None
+    # SHA-256 of the verifier, to compare it without moving it; never shown.
+    password_digest: str | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def has_password(self) -> bool:
+        """It has one, of whatever kind."""
+        return self.password is not None
 
 
 @dataclasses.dataclass(frozen=True)
 class RoleSetting:
-    """A setting of a role, everywhere or (``database``) in one database."""
+    """A row of pg_db_role_setting: of one ``role`` or (None) all, everywhere (``database`` None) or in one database."""
 
-    role: str
+    role: str | None
     database: str | None
     name: str
     elements: tuple[str, ...]
@@ -160,11 +68,33 @@ class Database:
     name: str
     owner: str
     acl: Acl
+    allows_connections: bool = True
+    template: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """What has an owner, an ACL and one name: a tablespace, a language, a foreign data wrapper or server.
+
+    ``extension``: it belongs to one. ``system``: initdb made it. ``initial`` is the ACL that it had from either, where
+    that is on record (pg_init_privs) or the default. An untrusted language's ACL is shown as empty, since only
+    superusers can use it, and GRANT and REVOKE refuse it.
+    """
+
+    name: str
+    owner: str
+    acl: Acl
+    extension: bool = False
+    system: bool = False
+    initial: Acl = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """What all databases share. ``version`` is server_version_num; ``bootstrap`` the role that initdb made."""
+    """What all databases share. ``version`` is server_version_num; ``bootstrap`` the role that initdb made.
+
+    ``parameters`` (since 15) belong to the bootstrap role. ``standby``: in recovery, so that nothing can be changed.
+    """
 
     version: int
     login_role: str
@@ -174,6 +104,9 @@ class Cluster:
     settings: tuple[RoleSetting, ...]
     memberships: tuple[Membership, ...]
     databases: t.Mapping[str, Database]
+    parameters: t.Mapping[str, Acl] = dataclasses.field(default_factory=dict)
+    tablespaces: tuple[Named, ...] = ()
+    standby: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,13 +116,15 @@ class Schema:
     name: str
     owner: str
     acl: Acl
+    extension: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Relation:
     """A table, view, materialized view, foreign table (``kind`` r p v m f) or sequence (S), with its columns' ACLs.
 
-    ``extension``: it belongs to one. ``follows``: the oid of the table that the sequence belongs to.
+    ``extension``: it belongs to one, from which it had ``initial``. ``follows``: the oid of the table that the sequence
+    belongs to. ``rls``: row level security is on, ``rls_forced`` for its owner too.
     """
 
     oid: int
@@ -201,11 +136,19 @@ class Relation:
     follows: int | None
     acl: Acl
     columns: t.Mapping[str, Acl]
+    partition: bool = False
+    rls: bool = False
+    rls_forced: bool = False
+    initial: Acl = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class DefaultAcl:
-    """Default privileges of what ``creator`` will make, in ``schema`` or (None) anywhere; ``kind``: r S f T n L."""
+    """A row of pg_default_acl: of what ``creator`` will make, in ``schema`` or (None) anywhere; ``kind``: r S f T n L.
+
+    A row without a schema stands in the place of what is built in (model.BUILT_IN), which its ``acl`` has where it is
+    still given; one with a schema adds to it.
+    """
 
     creator: str
     schema: str | None
@@ -215,125 +158,179 @@ class DefaultAcl:
 
 @dataclasses.dataclass(frozen=True)
 class Routine:
-    """A row of pg_proc; ``arguments`` as pg_get_function_identity_arguments writes them."""
+    """A row of pg_proc; ``arguments`` as pg_get_function_identity_arguments writes them, ``kind`` f p a w.
+
+    ``extension``, ``system`` and ``initial`` as in Named. ``definer``: SECURITY DEFINER; ``settings`` are its SET
+    clauses (``name=value``).
+    """
 
     schema: str
     name: str
     arguments: str
     owner: str
     acl: Acl
+    oid: int = 0
+    kind: str = "f"
+    extension: bool = False
+    system: bool = False
+    initial: Acl = ()
+    definer: bool = False
+    settings: tuple[str, ...] = ()
+    language: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
-class Definer:
-    """A SECURITY DEFINER routine; ``roles`` are the login roles of the policy that may run it, ``public``: all may."""
+class Type:
+    """A type that has an ACL of its own: base, composite, domain, enum, range, multirange (``kind`` b c d e r m).
+
+    Since 17 a multirange has none: its range's counts.
+    """
 
     schema: str
     name: str
-    arguments: str
     owner: str
-    public: bool
+    kind: str
+    acl: Acl
+    extension: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class LargeObject:
+    """A row of pg_largeobject_metadata."""
+
+    oid: int
+    owner: str
+    acl: Acl
+
+
+@dataclasses.dataclass(frozen=True)
+class SystemRelation:
+    """A relation (``column`` None) or column of pg_catalog or information_schema whose ACL is not what initdb gave it.
+
+    Relations that the policy's grants name are here too, whatever their ACL.
+    """
+
+    schema: str
+    name: str
+    kind: str
+    owner: str
+    acl: Acl
+    initial: Acl
+    column: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """How a view (``oid`` is its relation's) reaches what lies below it: with its owner's rights, or its ``invoker``'s.
+
+    ``below`` are the oids of the relations that it reads. ``writes`` are the privileges (INSERT, UPDATE, DELETE) that
+    work on it and then on these. What an INSTEAD rule or an INSTEAD OF trigger does in their place is a Rule's or a
+    Trigger's. A materialized view is here too: it shows what its owner has read.
+    """
+
+    oid: int
+    invoker: bool
+    below: tuple[int, ...]
+    writes: frozenset[str] = frozenset()
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """A rule other than a view's own SELECT: an ``event`` (INSERT, UPDATE, DELETE) on the relation acts on ``reaches``.
+
+    It acts with the rights of the relation's owner.
+    """
+
+    oid: int
+    name: str
+    event: str
+    reaches: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trigger:
+    """A trigger on a relation of the scope, none of PostgreSQL's own; ``function`` is written schema.name.
+
+    Whoever writes to the relation fires it, EXECUTE or not; a SECURITY DEFINER function acts as its owner then.
+    """
+
+    oid: int
+    name: str
+    function: str
+    definer: bool
+    owner: str
+    enabled: bool = True
+    oid_of_function: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class RowPolicy:
+    """A row of pg_policy: on the relation ``oid``, for ``roles`` (model.PUBLIC: all)."""
+
+    oid: int
+    name: str
+    command: str
+    permissive: bool
     roles: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
+class EventTrigger:
+    """A row of pg_event_trigger: whoever runs DDL runs its function."""
+
+    name: str
+    owner: str
+    event: str
+    function: str
+    enabled: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Publication:
+    """A row of pg_publication: what may leave by replication. ``tables`` are written schema.name, or schema.*."""
+
+    name: str
+    owner: str
+    all_tables: bool
+    tables: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Subscription:
+    """A row of pg_subscription: who writes here by replication.
+
+    Its connection text, which may hold a password, isn't read.
+    """
+
+    name: str
+    owner: str
+    enabled: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Objects:
-    """What is in one database's scope."""
+    """What is in one database's scope, and what of the database has no schema."""
 
     database: str
     schemas: t.Mapping[str, Schema]
     relations: tuple[Relation, ...]
     defaults: tuple[DefaultAcl, ...]
+    # Those of the scope, those that the policy names elsewhere, and PostgreSQL's own whose ACL isn't the initial one.
     routines: tuple[Routine, ...]
-    definers: tuple[Definer, ...] = ()
-
-
-def cluster(server: Row, roles: Rows, role_settings: Rows, memberships: Rows, databases: Rows, acls: Rows) -> Cluster:
-    """The rows of the cluster's queries, joined by oid."""
-    roles = list(roles)
-    names: dict[int, str] = {0: PUBLIC, **{row[0]: row[1] for row in roles}}
-    by_database = _acls(acls, names)
-    version, login_role, _superuser, bootstrap = server
-    return Cluster(
-        version=version,
-        login_role=login_role,
-        bootstrap=bootstrap,
-        names=names,
-        roles={row[1]: CatalogRole(*row[1:]) for row in roles},
-        settings=tuple(
-            RoleSetting(_name(names, role), database, name, settings.stored(name, text))
-            for role, database, name, text in role_settings
-        ),
-        memberships=tuple(
-            Membership(_name(names, role), _name(names, member), _name(names, grantor), *options)
-            for role, member, grantor, *options in memberships
-        ),
-        databases={
-            name: Database(name, _name(names, owner), by_database.get(oid, ())) for oid, name, owner in databases
-        },
-    )
-
-
-def objects(
-    database: str,
-    names: t.Mapping[int, str],
-    *,
-    schemas: Rows,
-    schema_acls: Rows,
-    relations: Rows,
-    relation_acls: Rows,
-    column_acls: Rows,
-    default_acls: Rows,
-    routines: Rows,
-    routine_acls: Rows,
-    definers: Rows,
-) -> Objects:
-    """The rows of one database's queries, joined by oid; *names* maps a role's oid to its name."""
-    by_schema, by_relation, by_routine = (_acls(rows, names) for rows in (schema_acls, relation_acls, routine_acls))
-    columns: dict[int, dict[str, list[AclItem]]] = {}
-    for *item, column in column_acls:
-        columns.setdefault(item[0], {}).setdefault(column, []).extend(_item(item, names))
-    defaults: dict[tuple[str, str | None, str], list[AclItem]] = {}
-    for *item, creator, schema, kind in default_acls:
-        defaults.setdefault((_name(names, creator), schema, kind), []).extend(_item(item, names))
-    return Objects(
-        database=database,
-        schemas={name: Schema(name, _name(names, owner), by_schema.get(oid, ())) for oid, name, owner in schemas},
-        relations=tuple(
-            Relation(
-                *(oid, schema, name, kind, _name(names, owner), extension, follows),
-                acl=by_relation.get(oid, ()),
-                columns={column: tuple(items) for column, items in columns.get(oid, {}).items()},
-            )
-            for oid, schema, name, kind, owner, extension, follows in relations
-        ),
-        defaults=tuple(DefaultAcl(*key, tuple(items)) for key, items in defaults.items()),
-        routines=tuple(
-            Routine(schema, name, arguments, _name(names, owner), by_routine.get(oid, ()))
-            for oid, schema, name, arguments, owner in routines
-        ),
-        definers=tuple(
-            Definer(schema, name, arguments, owner, public, tuple(roles))
-            for schema, name, arguments, owner, public, roles in definers
-        ),
-    )
-
-
-def _name(names: t.Mapping[int, str], oid: int) -> str:
-    """A role's name, or its number: before 16 a membership may outlive its grantor, and roles are dropped meanwhile."""
-    return names.get(oid, str(oid))
-
-
-def _acls(rows: Rows, names: t.Mapping[int, str]) -> dict[int, Acl]:
-    by_object: dict[int, list[AclItem]] = {}
-    for row in rows:
-        by_object.setdefault(row[0], []).extend(_item(row, names))
-    return {oid: tuple(items) for oid, items in by_object.items()}
-
-
-def _item(row: Row, names: t.Mapping[int, str]) -> tuple[AclItem, ...]:
-    """The item of (object, grantee, grantor, privilege, grantable); none where a role is gone and can't be named."""
-    _object, grantee, grantor, privilege, grantable = row
-    if grantee not in names or grantor not in names:
-        return ()
-    return (AclItem(names[grantee], names[grantor], privilege, grantable),)
+    types: tuple[Type, ...] = ()
+    languages: tuple[Named, ...] = ()
+    wrappers: tuple[Named, ...] = ()
+    servers: tuple[Named, ...] = ()
+    large_objects: tuple[LargeObject, ...] = ()
+    system_relations: tuple[SystemRelation, ...] = ()
+    views: tuple[View, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    row_policies: tuple[RowPolicy, ...] = ()
+    event_triggers: tuple[EventTrigger, ...] = ()
+    publications: tuple[Publication, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
+    # (schema, name) of relations outside of the scope that views and rules of it reach, by oid.
+    outside: t.Mapping[int, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    # Whether the large objects' own checks are switched off (lo_compat_privileges).
+    lo_compat: bool = False

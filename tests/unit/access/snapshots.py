@@ -7,7 +7,7 @@ import typing as t
 
 from ansible_collections.taaraxtak.production.plugins.module_utils.access import catalog
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.acl import AclItem
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.statements import Name, Plan, Value
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.statements import Name, Plan, Secret, Value
 
 POLICY: dict[str, t.Any] = {
     "version": 1,
@@ -26,11 +26,12 @@ POLICY: dict[str, t.Any] = {
         {"to": "reader", "on": {"tables": "public.*"}, "privileges": "select", "future": True},
     ],
 }
-SUPERUSER = catalog.CatalogRole("postgres", True, True, True, True, True, True, True, -1, True)
+SUPERUSER = catalog.CatalogRole("postgres", True, True, True, True, True, True, True, -1, "scram-sha-256")
 
 
 def role(name: str, **attributes: t.Any) -> catalog.CatalogRole:
-    plain = catalog.CatalogRole(name, False, True, False, False, False, False, False, -1, False)
+    """A role that initdb's defaults make: no attribute but INHERIT, no password."""
+    plain = catalog.CatalogRole(name, False, True, False, False, False, False, False, -1, None)
     return dataclasses.replace(plain, **attributes)
 
 
@@ -56,6 +57,7 @@ def cluster(version: int = 150000, **parts: t.Any) -> catalog.Cluster:
 
 
 def table(name: str, **parts: t.Any) -> catalog.Relation:
+    """A table of public that reader may read."""
     held: dict[str, t.Any] = {
         **{"oid": abs(hash(name)), "schema": "public", "kind": "r", "owner": "owner", "extension": False},
         **{"follows": None, "acl": (AclItem("reader", "owner", "SELECT"),), "columns": {}},
@@ -63,10 +65,22 @@ def table(name: str, **parts: t.Any) -> catalog.Relation:
     return catalog.Relation(name=name, **{**held, **parts})
 
 
+def routine(name: str, **parts: t.Any) -> catalog.Routine:
+    """A function of public without arguments, and the owner's alone."""
+    held: dict[str, t.Any] = {"schema": "public", "arguments": "", "owner": "owner", "acl": (), "language": "sql"}
+    return catalog.Routine(name=name, **{**held, "oid": abs(hash(name)), **parts})
+
+
 def objects(*relations: catalog.Relation, **parts: t.Any) -> catalog.Objects:
+    """The database app on which POLICY holds, with *relations*, but for *parts*."""
     held: dict[str, t.Any] = {
         "schemas": {"public": catalog.Schema("public", "owner", (AclItem("reader", "owner", "USAGE"),))},
-        "defaults": (catalog.DefaultAcl("owner", "public", "r", (AclItem("reader", "owner", "SELECT"),)),),
+        # What PostgreSQL gives PUBLIC on new routines and types is revoked: rows without a schema, and empty.
+        "defaults": (
+            catalog.DefaultAcl("owner", "public", "r", (AclItem("reader", "owner", "SELECT"),)),
+            catalog.DefaultAcl("owner", None, "f", ()),
+            catalog.DefaultAcl("owner", None, "T", ()),
+        ),
         "routines": (),
     }
     return catalog.Objects(database="app", relations=relations, **{**held, **parts})
@@ -80,6 +94,8 @@ def lines(plan: Plan) -> list[str]:
             if isinstance(part, Name)
             else f"<{part.text}>"
             if isinstance(part, Value)
+            else "<secret>"
+            if isinstance(part, Secret)
             else part
             for part in statement.parts
         )

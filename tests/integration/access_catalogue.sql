@@ -1,0 +1,154 @@
+-- One of everything that an access policy is about, for the fixture `planted` of access_reading.py, which makes the
+-- databases planted and closed and the tablespace pl_space.
+CREATE ROLE pl_owner NOINHERIT;
+CREATE ROLE pl_admin CREATEROLE CREATEDB CONNECTION LIMIT 3;
+SET password_encryption = 'scram-sha-256';
+CREATE ROLE pl_reader LOGIN PASSWORD 'one';
+SET password_encryption = 'md5';
+CREATE ROLE pl_writer LOGIN REPLICATION BYPASSRLS PASSWORD 'two';
+ALTER ROLE pl_reader SET search_path = app, "Odd, name", pg_temp;
+ALTER ROLE pl_reader IN DATABASE planted SET work_mem = '2MB';
+ALTER ROLE ALL SET statement_timeout = '1h';
+ALTER DATABASE planted SET lock_timeout = '9s';
+ALTER DATABASE planted OWNER TO pl_owner;
+GRANT TEMPORARY ON DATABASE planted TO pl_admin WITH GRANT OPTION;
+SET ROLE pl_admin;
+GRANT TEMPORARY ON DATABASE planted TO pl_writer;
+RESET ROLE;
+REVOKE CONNECT ON DATABASE planted FROM PUBLIC;
+GRANT pl_owner TO pl_admin WITH ADMIN OPTION;
+GRANT pl_owner TO pl_writer;
+GRANT SET ON PARAMETER work_mem TO pl_reader;
+GRANT ALTER SYSTEM ON PARAMETER log_statement TO pl_admin WITH GRANT OPTION;
+GRANT CREATE ON TABLESPACE pl_space TO pl_writer;
+CREATE SCHEMA app AUTHORIZATION pl_owner;
+CREATE SCHEMA bare AUTHORIZATION pl_owner;
+CREATE SCHEMA elsewhere;
+GRANT USAGE ON SCHEMA app TO pl_reader WITH GRANT OPTION;
+SET ROLE pl_reader;
+GRANT USAGE ON SCHEMA app TO pl_writer;
+RESET ROLE;
+SET ROLE pl_owner;
+CREATE TABLE app.plain (id serial, num int GENERATED ALWAYS AS IDENTITY, name text, secret text);
+CREATE TABLE app.own_revoked (id int);
+REVOKE ALL ON app.own_revoked FROM pl_owner;
+CREATE TABLE app.parted (at int) PARTITION BY RANGE (at);
+CREATE TABLE app.part PARTITION OF app.parted DEFAULT;
+CREATE SEQUENCE app.loose;
+CREATE VIEW app.names AS SELECT name FROM app.plain;
+CREATE VIEW app.counted AS SELECT count(*) FROM app.plain;
+CREATE MATERIALIZED VIEW app.kept AS SELECT name FROM app.plain;
+RESET ROLE;
+CREATE TABLE elsewhere.hidden (id int);
+CREATE VIEW app.far AS SELECT id FROM elsewhere.hidden;
+GRANT SELECT ON app.plain TO pl_reader;
+GRANT INSERT ON app.plain TO pl_admin WITH GRANT OPTION;
+SET ROLE pl_admin;
+GRANT INSERT ON app.plain TO pl_writer;
+RESET ROLE;
+GRANT DELETE ON app.part TO PUBLIC;
+GRANT USAGE ON SEQUENCE app.loose TO pl_writer;
+GRANT UPDATE (name), REFERENCES (id) ON app.plain TO pl_writer;
+ALTER TABLE app.plain ENABLE ROW LEVEL SECURITY;
+ALTER TABLE app.parted ENABLE ROW LEVEL SECURITY;
+ALTER TABLE app.parted FORCE ROW LEVEL SECURITY;
+CREATE POLICY mine ON app.plain AS RESTRICTIVE FOR UPDATE TO pl_writer, pl_reader USING (true);
+CREATE POLICY all_of_it ON app.plain USING (true);
+-- Routines, of each kind.
+SET ROLE pl_owner;
+CREATE FUNCTION app.f(a int, b text) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE PROCEDURE app.p() LANGUAGE sql AS '';
+CREATE AGGREGATE app.agg(int) (SFUNC = int4pl, STYPE = int);
+CREATE FUNCTION app.definer() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = app, pg_temp SET work_mem = '1MB' AS 'BEGIN RETURN NEW; END';
+RESET ROLE;
+CREATE FUNCTION app.win() RETURNS bigint LANGUAGE internal WINDOW AS 'window_row_number';
+REVOKE EXECUTE ON FUNCTION app.definer() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION app.definer() TO pl_reader;
+GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_file(text) TO pl_reader;
+-- Given and taken again: an ACL that is on record, and one that was the default.
+GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text), pg_catalog.pg_backend_pid() TO pl_reader;
+REVOKE EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text), pg_catalog.pg_backend_pid() FROM pl_reader;
+-- It needs the extension, and doesn't belong to it.
+ALTER FUNCTION app.f(int, text) DEPENDS ON EXTENSION plpgsql;
+-- Types, of each kind.
+SET ROLE pl_owner;
+CREATE TYPE app.composite AS (a int);
+CREATE DOMAIN app.domain AS int[];
+CREATE TYPE app.enum AS ENUM ('a');
+CREATE TYPE app.range AS RANGE (SUBTYPE = int, MULTIRANGE_TYPE_NAME = app.multi);
+RESET ROLE;
+CREATE TYPE app.base;
+CREATE FUNCTION elsewhere.base_in(cstring) RETURNS app.base LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
+CREATE FUNCTION elsewhere.base_out(app.base) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
+CREATE TYPE app.base (INPUT = elsewhere.base_in, OUTPUT = elsewhere.base_out, LIKE = int4);
+REVOKE USAGE ON TYPE app.enum FROM PUBLIC;
+GRANT USAGE ON TYPE app.enum TO pl_reader WITH GRANT OPTION;
+-- What has no schema.
+CREATE FOREIGN DATA WRAPPER fdw;
+CREATE SERVER far FOREIGN DATA WRAPPER fdw;
+ALTER SERVER far OWNER TO pl_owner;
+CREATE FOREIGN TABLE app.foreign_table (id int) SERVER far;
+GRANT USAGE ON FOREIGN DATA WRAPPER fdw TO pl_admin WITH GRANT OPTION;
+SET ROLE pl_admin;
+GRANT USAGE ON FOREIGN DATA WRAPPER fdw TO pl_writer;
+RESET ROLE;
+GRANT USAGE ON FOREIGN SERVER far TO pl_reader;
+REVOKE USAGE ON LANGUAGE sql FROM PUBLIC;
+GRANT USAGE ON LANGUAGE sql TO pl_writer;
+SELECT lo_create(4242);
+ALTER LARGE OBJECT 4242 OWNER TO pl_owner;
+GRANT SELECT ON LARGE OBJECT 4242 TO pl_reader;
+-- Default privileges.
+ALTER DEFAULT PRIVILEGES FOR ROLE pl_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES FOR ROLE pl_owner GRANT USAGE ON TYPES TO pl_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE pl_owner IN SCHEMA app GRANT SELECT ON TABLES TO pl_reader WITH GRANT OPTION;
+ALTER DEFAULT PRIVILEGES FOR ROLE pl_writer IN SCHEMA elsewhere GRANT SELECT ON TABLES TO pl_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE pl_writer GRANT USAGE ON SCHEMAS TO PUBLIC;
+-- PostgreSQL's own relations.
+GRANT SELECT ON pg_catalog.pg_authid TO pl_reader;
+GRANT SELECT (subconninfo) ON pg_catalog.pg_subscription TO pl_reader;
+GRANT INSERT ON information_schema.tables TO pl_writer;
+REVOKE SELECT ON pg_catalog.pg_tables FROM PUBLIC;
+-- What acts by itself.
+CREATE VIEW app.by_trigger AS SELECT id, name FROM app.plain;
+CREATE TRIGGER instead INSTEAD OF INSERT ON app.by_trigger FOR EACH ROW EXECUTE FUNCTION app.definer();
+CREATE VIEW app.by_other_triggers AS SELECT id, name FROM app.plain;
+CREATE TRIGGER instead INSTEAD OF UPDATE OR DELETE ON app.by_other_triggers
+  FOR EACH ROW EXECUTE FUNCTION app.definer();
+CREATE VIEW app.by_rule AS SELECT id, name FROM app.plain;
+CREATE RULE nowhere AS ON UPDATE TO app.by_rule DO INSTEAD NOTHING;
+CREATE TRIGGER fires BEFORE INSERT ON app.parted FOR EACH ROW EXECUTE FUNCTION app.definer();
+CREATE TRIGGER off BEFORE DELETE ON app.plain FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+ALTER TABLE app.plain DISABLE TRIGGER off;
+ALTER TABLE app.plain ADD PRIMARY KEY (id);
+CREATE TABLE app.child (id int REFERENCES app.plain);
+CREATE RULE also AS ON DELETE TO app.own_revoked DO ALSO INSERT INTO elsewhere.hidden VALUES (1);
+CREATE RULE writable AS ON DELETE TO app.counted DO INSTEAD DELETE FROM app.child;
+CREATE FUNCTION elsewhere.on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE EVENT TRIGGER watch ON ddl_command_start EXECUTE FUNCTION elsewhere.on_ddl();
+ALTER EVENT TRIGGER watch DISABLE;
+CREATE PUBLICATION everything FOR ALL TABLES;
+CREATE PUBLICATION part FOR TABLE app.child, elsewhere.hidden;
+ALTER PUBLICATION part OWNER TO pl_admin;
+CREATE PUBLICATION schemas FOR TABLES IN SCHEMA bare;
+CREATE PUBLICATION nothing;
+CREATE SUBSCRIPTION inbound CONNECTION 'host=nowhere password=hunter2' PUBLICATION p
+  WITH (connect = false, slot_name = NONE);
+-- An extension's: whatever is added to one is its own, with the ACL that it has at that moment as the initial one.
+CREATE SCHEMA ext;
+CREATE TABLE ext.t (id int);
+CREATE TYPE ext.e AS ENUM ('a');
+CREATE FUNCTION ext.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+REVOKE EXECUTE ON FUNCTION ext.f() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ext.f() TO pl_admin;
+CREATE FOREIGN DATA WRAPPER ext_fdw;
+CREATE SERVER ext_server FOREIGN DATA WRAPPER ext_fdw;
+ALTER EXTENSION plpgsql ADD SCHEMA ext;
+ALTER EXTENSION plpgsql ADD TABLE ext.t;
+ALTER EXTENSION plpgsql ADD TYPE ext.e;
+ALTER EXTENSION plpgsql ADD FUNCTION ext.f();
+ALTER EXTENSION plpgsql ADD FOREIGN DATA WRAPPER ext_fdw;
+ALTER EXTENSION plpgsql ADD SERVER ext_server;
+GRANT EXECUTE ON FUNCTION ext.f() TO PUBLIC;
+GRANT USAGE ON FOREIGN SERVER ext_server TO pl_reader;
