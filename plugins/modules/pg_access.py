@@ -12,15 +12,13 @@ version_added: 0.1.0
 description:
   - Reads the catalogues, compares them with an access policy, and runs only the statements that differ.
   - Within the policy's scope the policy is the whole truth about databases, schemas, tables, views, their columns,
-    sequences and default privileges. What it does not grant on these is revoked, from every role and from C(PUBLIC),
-    grant options included.
-  - Roles, attributes, role settings, memberships, owners, privileges, C(pg_hba.conf) and C(pg_ident.conf) are managed.
-    No role and no object is ever dropped, and no privilege or membership is revoked from a superuser.
-  - What is not covered yet. Routines are looked at only where the policy's C(public.revoke_execute) names them, so that
-    C(EXECUTE) for C(PUBLIC) on a C(SECURITY DEFINER) function of the owner stays; such functions in the scope's schemas
-    are warned about and are in RV(skipped_objects). Privileges on types, parameters, large objects, foreign servers,
-    foreign data wrappers, languages and tablespaces are not looked at. Replication logins are always rejected by
-    C(pg_hba.conf).
+    sequences, routines, types, large objects, languages, foreign data wrappers and servers, parameters, tablespaces and
+    default privileges. What it does not grant on these is revoked, from every role and from C(PUBLIC), grant options
+    included.
+  - Roles, attributes, passwords, settings of roles and databases, memberships, owners, privileges, C(pg_hba.conf) and
+    C(pg_ident.conf) are managed. No role and no object is ever dropped, and nothing is revoked from a superuser.
+  - What belongs to an extension is left alone. Of PostgreSQL's own objects only what exceeds their initial privileges
+    is revoked.
   - The cluster and then each database is changed in one transaction, which is only committed after a second read has
     found the wanted state in it.
   - Check mode, and a run that has nothing to do, only read. No transaction id is assigned, no catalogue row is written.
@@ -37,9 +35,17 @@ options:
       - V(authoritative) revokes what the policy does not grant.
       - V(additive) only creates and grants what is missing. It takes nothing away, changes no role and no owner that is
         there, and leaves C(pg_hba.conf) and C(pg_ident.conf) alone.
+      - V(adopt) does what V(additive) does and returns in RV(exceeding) what V(authoritative) would do beside it.
       - The default is the policy's own C(mode).
     type: str
-    choices: [additive, authoritative]
+    choices: [additive, adopt, authoritative]
+  passwords:
+    description:
+      - Password verifiers by role, for roles that log in from another host.
+      - Make them on the controller with the filter P(taaraxtak.production.scram_verifier#filter), so that no password
+        reaches the host. A plain password is refused.
+    type: dict
+    default: {}
   lock_timeout:
     description: How long a statement waits for a lock before the transaction is rolled back, in PostgreSQL's words.
     type: str
@@ -89,10 +95,20 @@ EXAMPLES = r"""
     login_os_user: postgres
   become: true
 
-- name: Only add what is missing on a server that is not under the policy yet
+- name: See what a server that is not under the policy yet has beyond it
   taaraxtak.production.pg_access:
     policy: "{{ access_policy }}"
-    mode: additive
+    mode: adopt
+    login_os_user: postgres
+  become: true
+  check_mode: true
+  register: adoption
+
+- name: Give a role that logs in from another host its password
+  taaraxtak.production.pg_access:
+    policy: "{{ access_policy }}"
+    passwords:
+      reporter: "{{ vault_reporter_password | taaraxtak.production.scram_verifier(inventory_hostname, 'reporter') }}"
     login_os_user: postgres
   become: true
 """
@@ -124,18 +140,26 @@ revoked:
 skipped_objects:
   description:
     - What was left alone, and why.
-    - Names that do not exist, and C(SECURITY DEFINER) routines that others than their owner may run, are warned about.
+    - Names that do not exist, and databases that accept no connections, are warned about.
   returned: when the server could be looked at
   type: list
   elements: dict
   sample:
     - what: tables public.not_there_yet
       why: does not exist
+exceeding:
+  description:
+    - What mode V(authoritative) would run beside RV(queries), in order. What it would take away or put right is what the
+      server has beyond the policy.
+  returned: when the mode is V(adopt)
+  type: list
+  elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.access import enforce
+from ..module_utils.access.passwords import check_verifiers
 from ..module_utils.access.policy import parse
 from ..module_utils.access.report import result, warnings
 from ..module_utils.postgres.connection import AbsentError, login_argument_spec
@@ -146,7 +170,8 @@ def main() -> None:
         argument_spec={
             **login_argument_spec(),
             "policy": {"type": "dict", "required": True},
-            "mode": {"type": "str", "choices": ["additive", "authoritative"]},
+            "mode": {"type": "str", "choices": ["additive", "adopt", "authoritative"]},
+            "passwords": {"type": "dict", "default": {}, "no_log": True},
             "lock_timeout": {"type": "str", "default": "5s"},
             "lock_file": {"type": "path", "default": "/run/taaraxtak-pg_access.lock"},
             "hba": {"type": "bool", "default": True},
@@ -160,9 +185,12 @@ def main() -> None:
         lock_timeout=module.params["lock_timeout"],
         hba=module.params["hba"],
         skip_missing=module.params["missing_objects"] == "skip",
+        passwords=module.params["passwords"],
     )
     try:
-        outcome = enforce.enforce(module.params, parse(module.params["policy"], module.params["mode"]), options)
+        policy = parse(module.params["policy"], module.params["mode"])
+        check_verifiers(options.passwords, policy)
+        outcome = enforce.enforce(module.params, policy, options)
     except enforce.StoppedError as error:
         module.fail_json(msg=str(error), changed=bool(error.committed), queries=list(error.committed))
     except ValueError as error:
@@ -171,6 +199,8 @@ def main() -> None:
         module.fail_json(msg=str(error), queries=[])
     files = [(file.path, file.old.decode(errors="replace"), file.new.decode()) for file in outcome.login_files]
     answer = result(outcome.statements, outcome.queries, outcome.skipped, files)
+    if policy.mode == "adopt":
+        answer["exceeding"] = list(outcome.exceeding)
     for sentence in warnings(outcome.skipped):
         module.warn(sentence)
     if not module._diff:

@@ -7,52 +7,56 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 import typing as t
 
 from . import files, logins
 from .catalog import Cluster
 from .hba import render_hba, render_ident
 from .model import Policy
-from .plan_cluster import missing_databases, plan_cluster
+from .plan_cluster import check_primary, missing_databases, plan_cluster
 from .plan_database import plan_database
-from .postgres import (
-    MAINTENANCE,
-    TEMPLATE,
-    Params,
-    check_lock_timeout,
-    read_cluster,
-    read_objects,
-    run,
-    run_alone,
-    session,
-    snapshot,
-    text,
-)
-from .statements import Plan, Skipped, Statement
+from .postgres import MAINTENANCE, TEMPLATE, Params, read_cluster, read_objects, session, snapshot
+from .running import MeanwhileError, check_lock_timeout, run, run_alone, text
+from .statements import Plan, Skipped, Statement, shown
 
 if t.TYPE_CHECKING:
     from .postgres import Connection
 
+# How often a part is planned anew because somebody else changes the same rows. Each round only loses to a commit of
+# theirs, so that a second administrator at work costs a few; a loop that never ends would hide one that always wins.
+ATTEMPTS = 8
+# Seconds to let the other one finish, times the round.
+PAUSE = 0.05
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How to work: ``check`` only reads; ``hba`` owns the two login files; ``lock_timeout`` in PostgreSQL's words."""
+    """How to work: ``check`` only reads; ``hba`` owns the two login files; ``lock_timeout`` in PostgreSQL's words.
+
+    ``passwords`` are SCRAM verifiers by role: never shown, and so not in this one's repr.
+    """
 
     check: bool
     lock_file: str
     lock_timeout: str = "5s"
     hba: bool = True
     skip_missing: bool = False
+    passwords: t.Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What was done or, with ``check``, would be; ``queries`` is its SQL in order."""
+    """What was done or, with ``check``, would be; ``queries`` is its SQL in order, without secrets.
+
+    ``exceeding`` is, in mode adopt, the SQL that mode authoritative would run beside it.
+    """
 
     statements: tuple[Statement, ...]
     queries: tuple[str, ...]
     skipped: tuple[Skipped, ...]
     login_files: tuple[logins.File, ...]
+    exceeding: tuple[str, ...] = ()
 
 
 class StoppedError(ValueError):
@@ -64,16 +68,23 @@ class StoppedError(ValueError):
         self.committed = committed
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class _Plans:
+    """A plan for each part. One that somebody else has made old is replaced by the one that was carried out."""
+
     create: tuple[Statement, ...]
     cluster: Plan
-    databases: t.Mapping[str, Plan]
+    databases: dict[str, Plan]
     files: logins.Files
+    unread: tuple[Skipped, ...]
 
     @property
     def parts(self) -> tuple[Plan, ...]:
         return (Plan(self.create), self.cluster, *self.databases.values())
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        return tuple(statement for part in self.parts for statement in part.statements)
 
 
 def enforce(params: Params, policy: Policy, options: Options) -> Outcome:
@@ -84,37 +95,57 @@ def enforce(params: Params, policy: Policy, options: Options) -> Outcome:
     """
     lock = contextlib.nullcontext() if options.check else files.lock(options.lock_file)
     with lock, session(params, MAINTENANCE) as connection:
+        check_lock_timeout(connection, options.lock_timeout)
+        exceeding: tuple[str, ...] = ()
+        if policy.mode == "adopt":
+            exceeding = _exceeding(params, connection, policy, options)
         plans = _plan(params, connection, policy, options)
-        statements = tuple(statement for part in plans.parts for statement in part.statements)
-        queries = tuple(text(connection, statement) for statement in statements)
         if not options.check:
             _apply(params, connection, policy, options, plans)
-    skipped = [one for part in plans.parts for one in part.skipped]
+        statements = plans.statements
+        queries = tuple(text(connection, statement) for statement in statements)
+    skipped = [one for part in plans.parts for one in part.skipped] + list(plans.unread)
     if options.hba and not policy.authoritative:
-        skipped.append(Skipped("pg_hba.conf and pg_ident.conf", "mode additive takes no login away"))
+        skipped.append(Skipped("pg_hba.conf and pg_ident.conf", f"mode {policy.mode} takes no login away"))
     reload = (logins.RELOAD,) if plans.files.reload else ()
-    return Outcome(statements, queries + reload, tuple(skipped), plans.files.changed)
+    return Outcome(statements, queries + reload, tuple(skipped), plans.files.changed, exceeding)
 
 
 def _plan(params: Params, connection: Connection, policy: Policy, options: Options) -> _Plans:
     login_files = logins.Files()
-    check_lock_timeout(connection, options.lock_timeout)
     with snapshot(connection):
         cluster = read_cluster(connection)
+        if not options.check:
+            check_primary(cluster)
         if options.hba and policy.authoritative:
             login_files = logins.compare(connection, render_hba(policy), render_ident(policy))
     create = missing_databases(policy, cluster)
-    cluster_plan = plan_cluster(policy, cluster)
+    cluster_plan = plan_cluster(policy, cluster, options.passwords)
     databases = {}
+    unread = []
     for name in policy.databases:
-        with session(params, name if name in cluster.databases else TEMPLATE) as other, snapshot(other):
+        there = cluster.databases.get(name)
+        if there is not None and not there.allows_connections:
+            why = (
+                "accepts no connections, so that nothing in it was looked at: ALTER DATABASE ... ALLOW_CONNECTIONS true"
+            )
+            unread.append(Skipped(f"database {shown(name)}", why, warn=True))
+            continue
+        with session(params, name if there is not None else TEMPLATE) as other, snapshot(other):
             databases[name] = _plan_database(other, policy, cluster, name, options)
-    return _Plans(create, cluster_plan, databases, login_files)
+    return _Plans(create, cluster_plan, databases, login_files, tuple(unread))
 
 
 def _plan_database(connection: Connection, policy: Policy, cluster: Cluster, name: str, options: Options) -> Plan:
     objects = read_objects(connection, policy, cluster, name)
     return plan_database(policy, cluster, objects, skip_missing=options.skip_missing)
+
+
+def _exceeding(params: Params, connection: Connection, policy: Policy, options: Options) -> tuple[str, ...]:
+    """What is there beyond the policy, as the SQL that would take it away or put it right."""
+    whole = dataclasses.replace(policy, mode="authoritative")
+    plans = _plan(params, connection, whole, dataclasses.replace(options, check=True, hba=False))
+    return tuple(text(connection, one) for one in plans.statements if one.kind not in ("create", "grant"))
 
 
 def _apply(params: Params, connection: Connection, policy: Policy, options: Options, plans: _Plans) -> None:
@@ -127,32 +158,50 @@ def _apply(params: Params, connection: Connection, policy: Policy, options: Opti
         for statement in plans.create:
             run_alone(connection, statement)
             done([statement])
-        if plans.cluster.statements:
-            run(
-                connection,
-                plans.cluster.statements,
-                options.lock_timeout,
-                lambda: plan_cluster(policy, read_cluster(connection)),
-            )
-            done(plans.cluster.statements)
+        plans.cluster = _apply_cluster(connection, policy, options, plans.cluster)
+        done(plans.cluster.statements)
         for name, plan in plans.databases.items():
-            if plan.statements:
-                _apply_database(params, policy, options, name, plan)
-                done(plan.statements)
+            plans.databases[name] = _apply_database(params, policy, options, name, plan)
+            done(plans.databases[name].statements)
         if plans.files.reload:
             logins.install(params, connection, plans.files)
     except ValueError as error:
         raise StoppedError(str(error), tuple(committed)) from error
 
 
-def _apply_database(params: Params, policy: Policy, options: Options, name: str, plan: Plan) -> None:
+def _apply_cluster(connection: Connection, policy: Policy, options: Options, plan: Plan) -> Plan:
+    def again() -> Plan:
+        return plan_cluster(policy, read_cluster(connection), options.passwords)
+
+    return _carried_out(connection, plan, options, again)
+
+
+def _apply_database(params: Params, policy: Policy, options: Options, name: str, plan: Plan) -> Plan:
+    if not plan.statements:
+        return plan
     with session(params, name) as connection:
 
-        def left() -> Plan:
+        def again() -> Plan:
             # The roles were made or changed since the first read: they are read again, here.
             return _plan_database(connection, policy, read_cluster(connection), name, options)
 
         try:
-            run(connection, plan.statements, options.lock_timeout, left)
+            return _carried_out(connection, plan, options, again)
         except ValueError as error:
             raise ValueError(f"database {name}: {error}") from error
+
+
+def _carried_out(connection: Connection, plan: Plan, options: Options, again: t.Callable[[], Plan]) -> Plan:
+    """Run *plan*, or the newer one that *again* makes where somebody else came in between; the one that was run."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            if plan.statements:
+                run(connection, plan.statements, options.lock_timeout, again)
+            return plan
+        except MeanwhileError:
+            if attempt == ATTEMPTS:
+                raise
+            time.sleep(PAUSE * attempt)
+            with snapshot(connection):
+                plan = again()
+    raise AssertionError("the loop ends by return or raise")

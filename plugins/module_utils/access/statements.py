@@ -13,6 +13,10 @@ from .model import PUBLIC
 
 # A GRANT takes a list of objects; beyond this its text is no longer read in a log.
 OBJECTS_A_STATEMENT = 200
+# The noun of what has no name but a number.
+LARGE_OBJECT = "LARGE OBJECT"
+# What stands in the place of a secret.
+MASK = "********"
 
 
 class Name(t.NamedTuple):
@@ -27,7 +31,16 @@ class Value(t.NamedTuple):
     text: str
 
 
-Part = t.Union[str, Name, Value]  # noqa: UP007 (evaluated at run time)
+class Secret(t.NamedTuple):
+    """A text literal that nobody is to see: shown as MASK wherever a statement is."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK!r})"
+
+
+Part = t.Union[str, Name, Value, Secret]  # noqa: UP007 (evaluated at run time)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +59,8 @@ class Access:
 class Statement:
     """One SQL statement. ``parts`` are its text: plain strings are SQL of ours, never a name.
 
-    ``kind`` is create, alter, owner, setting, grant or revoke. ``before`` and ``after`` are lines of the diff.
+    ``kind`` is create, alter, owner, setting, grant, revoke or role (who acts in what follows). ``before`` and
+    ``after`` are lines of the diff.
     ``relation`` is the (schema, name) that it locks, to name who holds it.
     """
 
@@ -77,7 +91,10 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """An object of a GRANT: ``noun`` as in GRANT ... ON noun; ``arguments`` is a routine's SQL as the server has it."""
+    """An object of a GRANT: ``noun`` as in GRANT ... ON noun; ``arguments`` is a routine's SQL as the server has it.
+
+    A large object's name is its number.
+    """
 
     noun: str
     name: tuple[str, ...]
@@ -87,10 +104,12 @@ class Target:
     @property
     def parts(self) -> tuple[Part, ...]:
         """Its name in a statement."""
+        if self.noun == LARGE_OBJECT:
+            return (str(int(self.name[0])),)
         return (Name(self.name),) if self.arguments is None else (Name(self.name), f"({self.arguments})")
 
     def __str__(self) -> str:
-        text = shown(*self.name)
+        text = self.name[0] if self.noun == LARGE_OBJECT else shown(*self.name)
         return f"{text}({self.arguments})" if self.arguments is not None else text
 
 
@@ -120,12 +139,20 @@ def joined(items: t.Iterable[t.Iterable[Part]], separator: str = ", ") -> tuple[
     return tuple(parts)
 
 
+def line(role: str, privileges: tuple[str, ...], target: Target, database: str | None, *, option: bool = False) -> str:
+    """A line of the diff: what *role* may do with *target*; *option*: and grant to others."""
+    column = "" if target.column is None else f", column {shown(target.column)}"
+    place = "" if database is None else f" in {shown(database)}"
+    may = f"{role_shown(role)} may {', '.join(privileges)}{', and grant it' if option else ''}"
+    return f"{may} on {target.noun.lower()} {target}{column}{place}"
+
+
 def acl_statement(
     verb: str, role: str, privileges: tuple[str, ...], targets: t.Sequence[Target], database: str | None
 ) -> Statement:
-    """GRANT or REVOKE of *privileges* on *targets*, which share their noun (and, with a column, are one).
+    """GRANT or REVOKE of *privileges* on *targets*, which share their noun and their column, if any.
 
-    *verb* is grant, reach (with the grant option), revoke, or option (revoke the grant option alone).
+    *verb* is grant, grant_option (with it), reach (with it too, for a moment), revoke, or option (revoke that alone).
     """
     first = targets[0]
     if first.column is None:
@@ -134,30 +161,27 @@ def acl_statement(
         what = joined([f"{privilege} (", Name((first.column,)), ")"] for privilege in privileges)
     on = (f" ON {first.noun} ", *joined(target.parts for target in targets))
     grantee = role_part(role)
-    if verb in ("grant", "reach"):
-        parts = ("GRANT ", *what, *on, " TO ", grantee, " WITH GRANT OPTION" if verb == "reach" else "")
+    given = verb in ("grant", "grant_option", "reach")
+    with_option = verb in ("grant_option", "reach", "option")
+    if given:
+        parts = ("GRANT ", *what, *on, " TO ", grantee, " WITH GRANT OPTION" if with_option else "")
     else:
         option = "GRANT OPTION FOR " if verb == "option" else ""
         parts = ("REVOKE ", option, *what, *on, " FROM ", grantee, " CASCADE")
     noun = first.noun.lower()
-    column = "" if first.column is None else f", column {shown(first.column)}"
-    suffix = ", and grant it on" if verb in ("option", "reach") else ""
-    place = f" in {shown(database)}" if database is not None else ""
-    may = f"{role_shown(role)} may {', '.join(privileges)}{suffix}"
-    lines = tuple(f"{may} on {noun} {target}{column}{place}" for target in targets)
-    given = verb in ("grant", "reach")
+    lines = tuple(line(role, privileges, target, database, option=with_option) for target in targets)
     return Statement(
         kind="grant" if given else "revoke",
         parts=parts,
         # What is granted only to revoke it with all that hangs on it is no line of the wanted state.
         before=() if given else lines,
-        after=lines if verb == "grant" else (),
+        after=lines if given and verb != "reach" else (),
         access=Access(
             role=role,
             privileges=privileges,
             on="column" if first.column is not None else noun,
             names=tuple(f"{target}{'.' + shown(target.column) if target.column else ''}" for target in targets),
             database=database,
-            grant_option=verb in ("option", "reach"),
+            grant_option=with_option,
         ),
     )

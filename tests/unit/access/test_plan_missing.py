@@ -1,4 +1,4 @@
-"""What the policy names and is not there, and what it leaves open: an error, or skipped and warned about."""
+"""What the policy names and is not there: an error, or skipped and warned about."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ import typing as t
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.access import catalog, policy
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.acl import AclItem
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.model import (
+    DefaultGrant,
+    Grant,
+    Pattern,
+    Policy,
+)
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan_database import plan_database
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan_missing import AN_EXTENSION_S
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.report import warnings
 from ansible_collections.taaraxtak.production.tests.unit.access.snapshots import (
     POLICY,
     cluster,
     lines,
     objects,
+    routine,
     table,
 )
+from ansible_collections.taaraxtak.production.tests.unit.access.test_plan_database import on, wanting
 
 
 @pytest.mark.parametrize(
@@ -23,7 +31,7 @@ from ansible_collections.taaraxtak.production.tests.unit.access.snapshots import
     [
         ((), "tables public.x does not exist"),
         ((table("x", kind="S", acl=()),), "is a sequence: write it under sequences"),
-        ((table("x", extension=True),), "belongs to an extension"),
+        ((table("x", extension=True, acl=()),), "belongs to an extension"),
     ],
 )
 def test_a_grant_on_what_is_not_there_is_an_error_or_skipped(there, why):
@@ -79,31 +87,88 @@ def test_a_pattern_of_revoke_execute_that_matches_nothing_is_an_error_or_skipped
 def test_only_what_does_not_exist_is_warned_about():
     grant = {"to": "reader", "on": {"tables": ["public.x", "public.e"]}, "privileges": "insert"}
     wanted = policy.parse({**POLICY, "grants": [*POLICY["grants"], grant]})
-    skipped = plan_database(wanted, cluster(), objects(table("e", extension=True)), skip_missing=True).skipped
+    skipped = plan_database(wanted, cluster(), objects(table("e", extension=True, acl=())), skip_missing=True).skipped
     assert len(skipped) == 2
     assert warnings([*skipped, *skipped]) == ["the access policy: tables public.x does not exist"]
 
 
+def in_vain(wanted: Policy, there: catalog.Objects, version: int = 150000) -> list[tuple[str, str]]:
+    """What the plan skips, which has to be an error where missing names aren't to be skipped."""
+    skipped = plan_database(wanted, cluster(version), there, skip_missing=True).skipped
+    if skipped:
+        with pytest.raises(ValueError, match="the policy names what is not in the database app"):
+            plan_database(wanted, cluster(version), there)
+    return [(one.what, one.why) for one in skipped]
+
+
+GONE = "does not exist"
+
+
 @pytest.mark.parametrize(
-    ("public", "roles", "by"), [(True, (), "PUBLIC"), (False, ("reader",), "reader"), (False, (), None)]
+    ("grant", "found"),
+    [
+        (on("schema", "publik", "usage"), [("schema publik", GONE)]),
+        (on("schema", "publi*", "usage"), []),
+        (on("sequences", "public.s", "usage"), [("sequences public.s", GONE)]),
+        (on("sequences", "public.t", "usage"), [("sequences public.t", "is a table: write it under tables")]),
+        (on("tables", "publ*.nothing", "select"), []),
+        (on("tables", "pg_catalog.pg_class", "select"), []),
+        (on("tables", "pg_catalog.pg_klass", "select"), [("tables pg_catalog.pg_klass", GONE)]),
+        (on("tables", "public.nothing", "select", columns=("c",)), [("tables public.nothing", GONE)]),
+        (on("tables", "public.nothing", "select", databases=("other",)), []),
+        (on("routines", "public.f", "execute"), []),
+        (on("routines", "public.g", "execute"), [("routines public.g", GONE)]),
+        (on("routines", "public.t", "execute"), [("routines public.t", GONE)]),
+        (
+            Grant(("reader",), "routines", frozenset({"EXECUTE"}), patterns=(Pattern("public", "f", "text"),)),
+            [("routines public.f(text)", f"{GONE} with these arguments: there is one with () and (a integer)")],
+        ),
+        (on("routines", "public.made", "execute"), [("routines public.made", AN_EXTENSION_S)]),
+        (on("types", "public.y", "usage"), []),
+        (on("types", "public.t", "usage"), [("types public.t", GONE)]),
+        (on("languages", "sql", "usage"), []),
+        (on("languages", "cobol", "usage"), [("languages cobol", GONE)]),
+        (on("foreign_data_wrappers", "w", "usage"), [("foreign_data_wrappers w", AN_EXTENSION_S)]),
+        (on("foreign_servers", "far", "usage"), [("foreign_servers far", GONE)]),
+        (on("foreign_servers", "far*", "usage"), []),
+        (on("large_objects", "7", "select"), []),
+        (on("large_objects", "8", "select"), [("large_objects 8", GONE)]),
+    ],
 )
-def test_a_security_definer_routine_that_others_may_run_is_warned_about(public, roles, by):
-    there = objects(definers=(catalog.Definer("public", "leak", "a integer", "owner", public, roles),))
-    plan = plan_database(policy.parse(POLICY), cluster(), there)
-    assert plan.statements == ()
-    assert [one.what for one in plan.skipped] == (["routine public.leak(a integer) in app"] if by else [])
-    assert all(f"{by} may run it with the rights of owner" in sentence for sentence in warnings(plan.skipped))
-    assert len(warnings(plan.skipped)) == (1 if by else 0)
-
-
-def test_a_security_definer_routine_that_the_policy_takes_away_is_not_warned_about():
-    held = (AclItem("public", "owner", "EXECUTE"),)
+def test_a_name_that_is_not_there_is_an_error_or_skipped_whatever_its_kind(grant, found):
     there = objects(
-        definers=(catalog.Definer("public", "leak", "", "owner", True, ()),),
-        routines=(catalog.Routine("public", "leak", "", "owner", held),),
+        table("t"),
+        routines=(routine("f"), routine("f", arguments="a integer"), routine("made", extension=True)),
+        types=(catalog.Type("public", "y", "owner", "e", ()),),
+        languages=(catalog.Named("sql", "postgres", (), system=True),),
+        wrappers=(catalog.Named("w", "postgres", (), extension=True),),
+        large_objects=(catalog.LargeObject(7, "postgres", ()),),
+        system_relations=(catalog.SystemRelation("pg_catalog", "pg_class", "r", "postgres", (), ()),),
     )
-    data = {**POLICY, "public": {"revoke_execute": "public.leak"}}
-    plan = plan_database(policy.parse(data), cluster(), there)
-    assert lines(plan) == ["REVOKE EXECUTE ON ROUTINE [public.leak]() FROM PUBLIC CASCADE"]
-    assert plan.skipped == ()
-    assert len(plan_database(policy.parse(data, "additive"), cluster(), there).skipped) == 1
+    assert in_vain(wanting(grant), there) == found
+
+
+def test_a_multirange_is_its_range_s_since_17():
+    there = objects(types=(catalog.Type("public", "many", "owner", "m", ()),))
+    wanted = wanting(on("types", "public.many", "usage"))
+    assert in_vain(wanted, there, 160000) == []
+    assert in_vain(wanted, there, 170000) == [
+        ("types public.many", "is a multirange, which has its range's privileges: write the range")
+    ]
+
+
+def test_what_revoke_execute_names_of_an_extension_may_be_granted():
+    there = objects(routines=(routine("made", extension=True, owner="postgres"),))
+    wanted = wanting(on("routines", "public.made", "execute"), revoke_execute=(Pattern("public", "made"),))
+    assert in_vain(wanted, there) == []
+    assert lines(plan_database(wanted, cluster(), there)) == ["GRANT EXECUTE ON ROUTINE [public.made]() TO [reader]"]
+
+
+def test_default_privileges_of_a_schema_that_is_not_there_are_an_error_or_skipped():
+    def default(schema: str) -> DefaultGrant:
+        return DefaultGrant("dba", "tables", ("reader",), frozenset({"SELECT"}), schema)
+
+    assert in_vain(wanting(default_privileges=(default("publik"),)), objects()) == [
+        ("default_privileges of the schema publik", GONE)
+    ]
+    assert in_vain(wanting(default_privileges=(default("public"),)), objects()) == []
