@@ -17,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 SCENARIOS := $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
-.PHONY: help up down status test lint unit contract sanity integration molecule schema changelog clean bench-converge images \
+.PHONY: help up down status test lint unit contract sanity integration molecule schema matrix changelog clean bench-access bench-converge images \
         packages-python packages-containers packages-postgres venv venv-dev $(addprefix molecule-,$(SCENARIOS))
 
 help: ## Say what there is
@@ -76,11 +76,17 @@ $(addprefix molecule-,$(SCENARIOS)): molecule-%: venv-dev images
 schema: venv packages-postgres ## Make schema.sql by running the app's create_tables.py in a throw-away cluster
 	python tools/make_schema.py --app $(or $(APP),sample/collector) --output $(or $(OUTPUT),inventory/production/group_vars/production_hosts/schema.sql)
 
+matrix: venv packages-postgres ## Write README's table of who may do what from a live catalogue
+	python tools/permission_matrix.py
+
 changelog: venv-dev ## Make CHANGELOG.md from changelogs/fragments
 	antsibull-changelog generate
 
 bench-converge: venv images-trixie ## Tasks, seconds and CPU of a run that changes nothing
-	python benchmarks/converge.py
+	python -m benchmarks.converge
+
+bench-access: venv packages-postgres ## pg_access beside its peers: time, memory, queries, rows rewritten, holes seen
+	python -m benchmarks.access $(if $(QUICK),--quick)
 
 clean: ## Remove what make has made here (containers: make down)
 	rm -rf build .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible $(VENV)

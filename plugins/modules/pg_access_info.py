@@ -7,20 +7,56 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pg_access_info
-short_description: Read what the login roles of an access policy can really do
+short_description: Audit what roles can really do on a PostgreSQL server, and write the policy of what is there
 version_added: 0.1.0
 description:
-  - Asks the server for effective access, by whichever path it comes, in a read only transaction.
-  - It answers for each login role of the policy and each database of its scope, and once more for each role that the
-    login role may C(SET ROLE) to without inheriting its privileges.
+  - Reads effective access, by whichever path it comes, and compares it with an access policy. Nothing is ever changed,
+    and it works on a standby too.
+  - The paths are ownership, the ACLs of tables and columns, C(PUBLIC), memberships that are inherited and those that
+    C(SET ROLE) can use, the admin option, C(CREATEROLE), predefined roles and superusers; and code that runs with its
+    owner's rights, which are C(SECURITY DEFINER) routines, triggers with such a function, views and rules.
+  - What such code does is not read. Whoever can run a C(SECURITY DEFINER) routine is taken to have all its owner's
+    privileges.
+  - Only the schemas in the policy's scope are read, so a view or routine in another schema that reaches into the scope
+    is not seen.
 options:
   policy:
-    description: The access policy, as described in the collection's C(docs/policy.md).
+    description:
+      - The access policy, as described in the collection's C(docs/policy.md).
+      - Required, unless O(gather) is V(export) alone.
     type: dict
-    required: true
   database:
-    description: Read this database only. The default is every database in the policy's scope.
+    description:
+      - Read this database only. The default is every database in the policy's scope.
+      - For V(export) the default is every database of the server but templates.
     type: str
+  roles:
+    description:
+      - The roles that RV(matrix), RV(effective) and RV(probes) are about. The default is the policy's login roles.
+      - Findings and assertions are always about everybody.
+    type: list
+    elements: str
+  all_roles:
+    description: Let RV(matrix) and RV(effective) be about every role that can log in.
+    type: bool
+    default: false
+  gather:
+    description:
+      - What to read and answer.
+      - All but V(matrix) need the login of a superuser.
+      - V(probes) tries, as each role itself and in transactions that are rolled back, what the catalogue says is
+        refused. Each refusal is an error in the server's log.
+    type: list
+    elements: str
+    choices: [matrix, effective, findings, probes, export]
+    default: [matrix, findings]
+  fail_on:
+    description:
+      - Fail where a finding is as severe as this, or where a probe has failed.
+      - All that was gathered is returned on that failure too.
+    type: str
+    choices: [never, low, medium, high, critical]
+    default: never
 extends_documentation_fragment:
   - taaraxtak.production.connection
   - taaraxtak.production.attributes
@@ -35,12 +71,35 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Read who can do what
+- name: Read who can do what, and what is not as the policy says
   taaraxtak.production.pg_access_info:
     policy: "{{ access_policy }}"
     login_os_user: postgres
   become: true
   register: access
+
+- name: Fail where somebody can do what the policy forbids
+  taaraxtak.production.pg_access_info:
+    policy: "{{ access_policy }}"
+    gather: [findings, probes]
+    fail_on: low
+    login_os_user: postgres
+  become: true
+
+- name: Read every path of one role
+  taaraxtak.production.pg_access_info:
+    policy: "{{ access_policy }}"
+    gather: [effective]
+    roles: [grafanareader]
+    login_os_user: postgres
+  become: true
+
+- name: Write the policy of a server that has none yet
+  taaraxtak.production.pg_access_info:
+    gather: [export]
+    login_os_user: postgres
+  become: true
+  register: there
 """
 
 RETURN = r"""
@@ -48,7 +107,7 @@ matrix:
   description:
     - One row for each login role, database and way of acting.
     - In check mode it is empty where the server or a database is not there yet, which RV(ignore:msg) says.
-  returned: success
+  returned: where O(gather) has V(matrix)
   type: list
   elements: dict
   contains:
@@ -93,38 +152,243 @@ matrix:
       type: list
       elements: str
 missing_roles:
-  description: Login roles of the policy that the server does not have.
-  returned: when the server could be looked at
+  description: Roles that were asked for, or are the policy's login roles, and that the server does not have.
+  returned: where a policy is given and the server could be looked at
   type: list
   elements: str
+effective:
+  description: What the roles can do, with the path; objects that are alike in both share an element.
+  returned: where O(gather) has V(effective)
+  type: list
+  elements: dict
+  sample:
+    - role: dba
+      database: taaraxtak
+      path: [dba, SET ROLE taaraxtak_owner, owner]
+      kind: table
+      privileges: [OWNER]
+      objects: [public.measurement]
+      usable: true
+  contains:
+    usable:
+      description: False where a schema's C(USAGE) is missing, so that the privilege is of no use for direct access.
+      type: bool
+findings:
+  description: What is not as the policy says, the worst first.
+  returned: where O(gather) has V(findings)
+  type: list
+  elements: dict
+  sample:
+    - id: excess-privilege-098da9deb4
+      severity: critical
+      rule: excess-privilege
+      role: public
+      database: taaraxtak
+      object: table public.provider_marketshare
+      privilege: INSERT
+      path: [PUBLIC, INSERT on table public.provider_marketshare]
+      evidence: PUBLIC may INSERT on table public.provider_marketshare in taaraxtak
+      remedy: REVOKE INSERT ON TABLE "public"."provider_marketshare" FROM PUBLIC CASCADE
+      exception: null
+  contains:
+    id:
+      description: The same for the same hole in every run.
+      type: str
+    severity:
+      description: V(low), V(medium), V(high) or V(critical).
+      type: str
+    rule:
+      description: The kind of hole.
+      type: str
+    role:
+      description: Whose it is. V(public) is everybody, and it is empty where no role is meant.
+      type: str
+    database:
+      description: Where it is, null for what all databases share.
+      type: str
+    object:
+      description: The kind and name of what it is about.
+      type: str
+    privilege:
+      description: The privilege, attribute or setting.
+      type: str
+    path:
+      description: The steps from the role.
+      type: list
+      elements: str
+    evidence:
+      description: What the catalogue says.
+      type: str
+    remedy:
+      description: The statement that mends it, or what to do.
+      type: str
+    exception:
+      description: The exception that stood against it and has expired.
+      type: str
+assertions:
+  description: The policy's assertions, by effective access.
+  returned: where O(gather) has V(findings)
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: The assertion.
+      type: str
+    passed:
+      description: Whether it holds in every database that was read.
+      type: bool
+    violations:
+      description: Who can do what by which path, and the ids of the findings that this leads through.
+      type: list
+      elements: dict
+    exceptions:
+      description: The exceptions that were made use of.
+      type: list
+      elements: dict
+    expired:
+      description: The exceptions whose last day is over. They count no more.
+      type: list
+      elements: dict
+probes:
+  description: What was tried, what was expected and what came of it. What could not be tried is never V(passed).
+  returned: where O(gather) has V(probes)
+  type: list
+  elements: dict
+exported:
+  description:
+    - RV(ignore:policy) is an access policy that says what is there, so that applying it changes nothing.
+    - RV(ignore:not_expressed) are sentences about what a policy can't say.
+  returned: where O(gather) has V(export)
+  type: dict
+unread:
+  description: Databases that were not read, and why. Nothing is said of them.
+  returned: when the server could be looked at
+  type: list
+  elements: dict
+  sample:
+    - database: archive
+      why: it accepts no connections
+summary:
+  description: How many findings there are of each severity.
+  returned: where O(gather) has V(findings)
+  type: dict
+passed:
+  description: Whether there is no finding, every assertion holds, no probe has failed, and every database was read.
+  returned: where O(gather) has V(findings) or V(probes)
+  type: bool
 """
+
+import datetime
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.access import inspecting, probes, probing
+from ..module_utils.access.audit import audit
+from ..module_utils.access.effective import Effective, listed
+from ..module_utils.access.findings import at_least, summary
+from ..module_utils.access.model import Policy
 from ..module_utils.access.policy import parse
-from ..module_utils.access.postgres import read_matrix
 from ..module_utils.postgres.connection import AbsentError, login_argument_spec
+
+GATHER = ["matrix", "effective", "findings", "probes", "export"]
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **login_argument_spec(),
-            "policy": {"type": "dict", "required": True},
+            "policy": {"type": "dict"},
             "database": {"type": "str"},
+            "roles": {"type": "list", "elements": "str"},
+            "all_roles": {"type": "bool", "default": False},
+            "gather": {"type": "list", "elements": "str", "choices": GATHER, "default": ["matrix", "findings"]},
+            "fail_on": {
+                "type": "str",
+                "choices": ["never", "low", "medium", "high", "critical"],
+                "default": "never",
+            },
         },
         supports_check_mode=True,
     )
+    gather = set(module.params["gather"])
+    if module.params["policy"] is None and gather != {"export"}:
+        module.fail_json(msg="policy is required, unless gather is export alone: write it")
     try:
-        policy = parse(module.params["policy"])
-        matrix = read_matrix(module.params, policy, module.params["database"])
+        answer = gathered(module.params, gather)
     except ValueError as error:
         if module.check_mode and isinstance(error, AbsentError):
             module.exit_json(**{**error.foretold("what roles can do"), "changed": False, "matrix": []})
         module.fail_json(msg=str(error))
-    there = {row["role"] for row in matrix}
-    missing = [role.name for role in policy.roles.values() if role.login and role.name not in there]
-    module.exit_json(changed=False, matrix=matrix, missing_roles=missing)
+    fail_on = module.params["fail_on"]
+    if fail_on != "never":
+        bad = [one["id"] for one in answer.get("findings", []) if one["severity"] in at_least(fail_on)]
+        failed = [one["id"] for one in answer.get("probes", []) if one["outcome"] == "failed"]
+        if bad or failed:
+            module.fail_json(
+                msg=f"{len(bad)} findings are {fail_on} or worse, and {len(failed)} probes have failed: "
+                + ", ".join([*bad, *failed]),
+                **answer,
+            )
+    module.exit_json(changed=False, **answer)
+
+
+def gathered(params: dict[str, t.Any], gather: set[str]) -> dict[str, t.Any]:
+    """The module's return values; ValueError where the server can't be read."""
+    answer: dict[str, t.Any] = {"unread": []}
+    if gather - {"export"}:
+        answer = of_policy(params, parse(params["policy"]), gather)
+    if "export" in gather:
+        answer["exported"], unread = inspecting.read_policy(params, params["database"])
+        answer["unread"] += [one for one in unread if one not in answer["unread"]]
+    return answer
+
+
+def of_policy(params: dict[str, t.Any], policy: Policy, gather: set[str]) -> dict[str, t.Any]:
+    """What is to be gathered with a policy."""
+    seen = inspecting.see(
+        params,
+        policy,
+        database=params["database"],
+        roles=params["roles"],
+        all_roles=params["all_roles"],
+        with_matrix="matrix" in gather,
+        with_objects=bool(gather & {"effective", "findings", "probes"}),
+    )
+    answer: dict[str, t.Any] = {"missing_roles": list(seen.missing_roles), "unread": seen.unread}
+    if "matrix" in gather:
+        answer["matrix"] = seen.matrix
+    if seen.cluster is None:
+        return answer
+    passed = not seen.unread
+    # Of every role that can log in: the audit asks for all, the answer for some.
+    known = {name: Effective(seen.cluster, objects) for name, objects in seen.objects.items()}
+    if "effective" in gather:
+        answer["effective"] = [one for held in known.values() for one in listed(held, seen.roles)]
+    if "findings" in gather:
+        done = audit(policy, seen.cluster, seen.objects, today=datetime.date.today(), effective=known)
+        answer["findings"] = [one.as_dict() for one in done.findings]
+        answer["assertions"] = [one.as_dict() for one in done.assertions]
+        answer["summary"] = summary(done.findings)
+        passed = passed and done.passed
+    if "probes" in gather:
+        answer["probes"] = probed(params, policy, seen)
+        passed = passed and all(one["outcome"] != "failed" for one in answer["probes"])
+    if gather & {"findings", "probes"}:
+        answer["passed"] = passed
+    return answer
+
+
+def probed(params: dict[str, t.Any], policy: Policy, seen: inspecting.Seen) -> list[dict[str, t.Any]]:
+    """The results of the probes in every database that was read."""
+    if seen.cluster is None:
+        return []
+    roles = [*seen.roles, *seen.missing_roles] if params["roles"] is not None or params["all_roles"] else None
+    return [
+        result.as_dict()
+        for name, objects in seen.objects.items()
+        for result in probing.run(params, name, probes.plan(policy, seen.cluster, objects, roles))
+    ]
 
 
 if __name__ == "__main__":

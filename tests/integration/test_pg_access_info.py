@@ -88,3 +88,106 @@ def test_check_mode_foretells_where_nothing_is_there_yet(fresh_server: Server, t
         assert not result.changed
         assert result.values["matrix"] == []
         assert "can't be looked at yet" in result.msg
+
+
+def test_under_the_policy_everything_passes(host):
+    before = host.sql("SELECT pg_snapshot_xmax(pg_current_snapshot())")
+    values = host.info(gather=["matrix", "effective", "findings"]).values
+    assert host.sql("SELECT pg_snapshot_xmax(pg_current_snapshot())") == before, "it was assigned a transaction id"
+    assert values["findings"] == []
+    assert values["summary"] == {"low": 0, "medium": 0, "high": 0, "critical": 0}
+    assert {one["id"]: one["passed"] for one in values["assertions"]} == dict.fromkeys(
+        ("only-writer", "only-reader", "only-dba-deletes", "reader-reads-only"), True
+    )
+    assert values["passed"] is True
+    assert values["unread"] == values["missing_roles"] == []
+    assert {one["role"] for one in values["effective"]} == {"dba", "dumper", "grafanareader", "scraper"}
+
+
+def test_every_path_of_the_roles_that_are_asked_for(host):
+    host.sql("CREATE ROLE guest LOGIN")
+    try:
+        values = host.info(gather=["matrix", "effective"], roles=["dba", "nobody there"]).values
+        assert {row["role"] for row in values["matrix"]} == {"dba"}
+        assert values["missing_roles"] == ["nobody there"]
+        owns = {
+            "role": "dba",
+            "database": "taaraxtak",
+            "path": ["dba", "SET ROLE taaraxtak_owner", "owner"],
+            "kind": "sequence",
+            "privileges": ["OWNER"],
+            "usable": True,
+        }
+        (found,) = [one for one in values["effective"] if {**one, "objects": None} == {**owns, "objects": None}]
+        assert "public.loose" in found["objects"]
+        everybody = host.info(gather=["matrix"], all_roles=True).values["matrix"]
+        assert {"guest", "postgres"} <= {row["role"] for row in everybody}
+    finally:
+        host.sql("DROP ROLE guest")
+
+
+@pytest.mark.parametrize(("fail_on", "failed"), [("never", False), ("critical", False), ("high", True), ("low", True)])
+def test_it_fails_from_the_severity_that_is_asked_for(host, fail_on, failed):
+    host.sql("GRANT INSERT ON provider_marketshare TO grafanareader")
+    try:
+        result = host.info(gather=["findings"], fail_on=fail_on)
+        assert result.failed == failed
+        assert not result.changed
+        (finding,) = result.values["findings"]
+        assert finding["severity"] == "high"
+        assert result.values["passed"] is False
+        assert (finding["id"] in result.msg) == failed
+        broken = {one["id"]: one for one in result.values["assertions"] if not one["passed"]}
+        assert set(broken) == {"only-writer", "reader-reads-only"}
+        assert broken["only-writer"]["violations"][0]["findings"] == [finding["id"]]
+    finally:
+        host.apply()
+
+
+def test_the_probes_are_run_as_the_roles(host):
+    values = host.info(gather=["probes"], roles=["grafanareader"]).values
+    assert {one["role"] for one in values["probes"]} == {"grafanareader"}
+    assert {one["outcome"] for one in values["probes"]} <= {"passed", "not run"}
+    assert any(one["outcome"] == "passed" for one in values["probes"])
+    assert values["passed"] is True
+
+
+def test_the_policy_that_it_writes_changes_nothing(host):
+    result = host.info(policy=None, gather=["export"], database="taaraxtak")
+    assert not result.failed, result.msg
+    exported = result.values["exported"]
+    assert exported["policy"]["scope"]["databases"] == ["taaraxtak"]
+    again = host.call(check=True, policy=exported["policy"])
+    assert not again.failed, again.msg
+    assert again.values["queries"] == []
+
+
+def test_a_policy_is_asked_for_where_one_is_needed(host):
+    assert "policy is required" in host.info(policy=None).msg
+
+
+def test_a_database_that_accepts_no_connections_is_named(host):
+    host.sql("ALTER DATABASE taaraxtak ALLOW_CONNECTIONS false", database="postgres")
+    try:
+        values = host.info().values
+        assert values["unread"] == [{"database": "taaraxtak", "why": "it accepts no connections"}]
+        assert values["passed"] is False
+        assert values["matrix"] == []
+        exported = host.info(policy=None, gather=["export"]).values
+        assert exported["unread"] == [{"database": "taaraxtak", "why": "it accepts no connections"}]
+    finally:
+        host.sql("ALTER DATABASE taaraxtak ALLOW_CONNECTIONS true", database="postgres")
+
+
+def test_it_works_on_a_standby(tmp_path):
+    with policed(tmp_path) as host:
+        cluster = host.server.cluster
+        host.sql("GRANT INSERT ON provider_marketshare TO grafanareader")
+        cluster.stop()
+        (cluster.data / "standby.signal").touch()
+        cluster.start()
+        assert host.sql("SELECT pg_is_in_recovery()") == [(True,)]
+        result = host.info(gather=["matrix", "effective", "findings", "export"])
+        assert not result.failed, result.msg
+        assert [one["rule"] for one in result.values["findings"]] == ["excess-privilege"]
+        assert {row["role"]: row["insert"] for row in result.values["matrix"]}["grafanareader"] == "some"

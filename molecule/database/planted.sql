@@ -1,0 +1,52 @@
+-- A server set up by hand, with every kind of right that a policy does not know of. Run as postgres in the database postgres.
+CREATE ROLE taaraxtak_owner;
+CREATE ROLE dba LOGIN PASSWORD 'planted' CREATEDB;
+CREATE ROLE scraper LOGIN PASSWORD 'planted' CREATEROLE BYPASSRLS;
+CREATE ROLE grafanareader LOGIN PASSWORD 'planted';
+CREATE ROLE mallory LOGIN PASSWORD 'planted' CREATEROLE;
+CREATE ROLE "Eve ""public""" LOGIN PASSWORD 'planted' BYPASSRLS;
+CREATE ROLE backdoor LOGIN SUPERUSER PASSWORD 'planted';
+CREATE DATABASE taaraxtak OWNER scraper;
+GRANT ALL ON DATABASE taaraxtak TO scraper, mallory WITH GRANT OPTION;
+GRANT pg_write_all_data TO grafanareader, "Eve ""public""";
+GRANT pg_read_server_files, pg_execute_server_program TO mallory;
+GRANT scraper TO mallory WITH ADMIN OPTION;
+GRANT SET ON PARAMETER log_statement TO grafanareader, PUBLIC;
+
+\connect taaraxtak
+CREATE TABLE provider_marketshare (id serial PRIMARY KEY, name text);
+CREATE TABLE ip_hostname_mapping (id serial PRIMARY KEY, ip text, hostname text);
+CREATE TABLE ooni_web_connectivity_test (id serial PRIMARY KEY, input text);
+CREATE TABLE loot (id serial PRIMARY KEY, secret text);
+CREATE TABLE parted (at timestamptz) PARTITION BY RANGE (at);
+CREATE TABLE parted_rest PARTITION OF parted DEFAULT;
+CREATE VIEW window_on_loot AS SELECT * FROM loot;
+CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE DOMAIN short AS text CHECK (length(VALUE) < 9);
+CREATE FUNCTION write_loot(text) RETURNS void LANGUAGE sql SECURITY DEFINER AS 'INSERT INTO loot (secret) VALUES ($1)';
+CREATE EXTENSION postgres_fdw;
+CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw;
+SELECT lo_from_bytea(4242, 'planted');
+ALTER TABLE loot OWNER TO scraper;
+ALTER TABLE parted_rest OWNER TO grafanareader;
+ALTER FUNCTION write_loot(text) OWNER TO mallory;
+GRANT CREATE, USAGE ON SCHEMA public TO PUBLIC, scraper;
+GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA public TO PUBLIC, scraper, grafanareader;
+GRANT SELECT ON loot TO mallory WITH GRANT OPTION;
+SET ROLE mallory;
+GRANT SELECT ON loot TO "Eve ""public""", grafanareader;
+RESET ROLE;
+GRANT UPDATE (secret) ON loot TO grafanareader;
+GRANT UPDATE ON SEQUENCE loot_id_seq TO grafanareader;
+GRANT USAGE ON FOREIGN SERVER elsewhere TO grafanareader;
+GRANT USAGE ON LANGUAGE plpgsql TO grafanareader WITH GRANT OPTION;
+GRANT SELECT, UPDATE ON LARGE OBJECT 4242 TO PUBLIC, grafanareader;
+GRANT EXECUTE ON FUNCTION pg_read_file(text) TO grafanareader;
+GRANT SELECT ON pg_authid TO mallory;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC, mallory;
+ALTER DEFAULT PRIVILEGES FOR ROLE scraper IN SCHEMA public GRANT INSERT ON TABLES TO grafanareader;
+-- Last, since they would hold for what is made above.
+ALTER ROLE grafanareader SET search_path = pg_temp, public;
+ALTER ROLE scraper IN DATABASE taaraxtak SET session_replication_role = replica;
+ALTER DATABASE taaraxtak SET search_path = pg_temp, public;
+ALTER ROLE ALL SET statement_timeout = 0;

@@ -1,0 +1,110 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write README's table of who may do what, as a live catalogue has it: `make matrix`.
+
+A throw-away cluster gets the inventory's policy and tables by the same code as a host does, and is then asked.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+import typing as t
+from pathlib import Path
+
+import psycopg2
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from plugins.module_utils.access.enforce import Options, enforce  # noqa: E402 - the path is set above
+from plugins.module_utils.access.model import Policy  # noqa: E402 - the path is set above
+from plugins.module_utils.access.policy import parse  # noqa: E402 - the path is set above
+from plugins.module_utils.access.postgres import read_matrix  # noqa: E402 - the path is set above
+from plugins.module_utils.files.whole import replace  # noqa: E402 - the path is set above
+from plugins.module_utils.postgres.scratch import SUPERUSER, ScratchCluster  # noqa: E402 - the path is set above
+
+README = ROOT / "README.md"
+INVENTORY = ROOT / "inventory" / "production" / "group_vars" / "production_hosts"
+BEGIN = "<!-- made by `make matrix` from a live catalogue -->\n"
+END = "<!-- end of the table -->\n"
+COLUMNS = {"read": "reads", "insert": "inserts", "change": "updates", "delete": "deletes", "truncate": "truncates"}
+HEAD = f"| role | logs in as | {' | '.join(COLUMNS.values())} | creates, alters, drops |\n"
+# At most so many tables are listed in a cell; what has more is told by what it lacks.
+LISTED = 3
+
+
+def live_matrix(policy: Policy) -> tuple[list[dict[str, t.Any]], list[str]]:
+    """The matrix of a server under *policy* with the inventory's tables, and the names of those."""
+    (database,) = policy.databases
+    with ScratchCluster() as cluster, tempfile.TemporaryDirectory() as folder:
+        params = {"login_unix_socket": str(cluster.socket), "login_port": cluster.port, "login_user": SUPERUSER}
+        options = Options(check=False, lock_file=str(Path(folder) / "lock"), hba=False, skip_missing=True)
+        enforce(params, policy, options)
+        connection = psycopg2.connect(host=str(cluster.socket), port=cluster.port, user=SUPERUSER, dbname=database)
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute((INVENTORY / "schema.sql").read_text(encoding="utf-8"))
+            enforce(params, policy, options)
+            with connection, connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT quote_ident(nspname) || '.' || quote_ident(relname)"
+                    " FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
+                    " WHERE nspname = ANY(%s) AND relkind IN ('r', 'v', 'm', 'f', 'p') ORDER BY 1",
+                    (list(policy.schemas),),
+                )
+                tables = [row[0] for row in cursor.fetchall()]
+        finally:
+            connection.close()
+        return read_matrix(params, policy), tables
+
+
+def rendered(policy: Policy, matrix: list[dict[str, t.Any]], tables: list[str]) -> str:
+    """The table in Markdown."""
+    lines = [HEAD, re.sub(r"[^|\n]+", "---", HEAD)]
+    for row in matrix:
+        users = ", ".join(f"`{user}`" for user in policy.roles[row["role"]].os_users)
+        direct = row["via"] == "login"
+        who = f"OS user {users}" if direct else f"the same, after `{row['via']}`"
+        cells = [_tables(row[word], row["tables"].get(word, []), tables) for word in COLUMNS]
+        lines.append(f"| `{row['role']}` | {who} | {' | '.join(cells)} | {'yes' if row['ddl'] else 'no'} |\n")
+    for name, role in policy.roles.items():
+        if not role.login:
+            lines.append(f"| `{name}` | nobody | | | | | | |\n")
+    lines.append("| anybody else | nobody | | | | | | |\n")
+    return "".join(lines)
+
+
+def _tables(word: str, held: list[str], tables: list[str]) -> str:
+    if word != "some":
+        return {"all": "every table", "none": "no"}[word]
+    lacking = [f"`{name.split('.', 1)[1]}`" for name in tables if name not in held]
+    if len(held) > LISTED or len(lacking) < len(held):
+        return f"all but {', '.join(lacking)}"
+    return ", ".join(f"`{name.split('.', 1)[1]}`" for name in held)
+
+
+def made() -> str:
+    """README with the table as it is now."""
+    text = README.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    _old, after = rest.split(END)
+    policy = parse(yaml.safe_load((INVENTORY / "access_policy.yml").read_text(encoding="utf-8"))["access_policy"])
+    return before + BEGIN + rendered(policy, *live_matrix(policy)) + END + after
+
+
+def main() -> int:
+    """Write README anew."""
+    text = made()
+    changed = text != README.read_text(encoding="utf-8")
+    if changed:
+        replace(README, text.encode())
+    print(f"README.md: {'the table was written anew' if changed else 'the table is as the live catalogue has it'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
