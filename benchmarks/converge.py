@@ -5,20 +5,16 @@ Prints a table and writes build/bench/converge.json. It measures; it does not ju
 
 from __future__ import annotations
 
-import datetime as dt
-import json
-import os
-import platform
 import re
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
+
+from .common import table, write
 
 RUNS = 3
-OUTPUT = Path("build/bench/converge.json")
 SITE = ["ansible-playbook", "-i", "inventory/local", "playbooks/site.yml"]
 HOSTS = ("taaraxtak-up-production", "taaraxtak-up-store")
 
@@ -59,18 +55,10 @@ def main() -> int:
     row: dict[str, object] = {"name": "site.yml, nothing to change"}
     row |= {name: [round(each[name], 2) for each in runs] for name in runs[0]}
     medians = {name: statistics.median(each[name] for each in runs) for name in runs[0]}
-    report = {
-        "machine": {"system": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version()},
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "rows": [row],
-        "targets": [],
-    }
-    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    OUTPUT.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"{'':32}{'tasks':>7}{'wall s':>9}{'cpu s':>8}{'hosts cpu s':>13}{'peak MB':>9}   (medians of {RUNS})")
-    print(f"{row['name']:32}{medians['tasks']:7.0f}{medians['wall_s']:9.2f}{medians['cpu_s']:8.2f}"
-          f"{medians['hosts_cpu_s']:13.2f}{medians['peak_mb']:9.0f}")  # fmt: skip
-    print(f"written to {OUTPUT}")
+    heads = ("", "tasks", "wall s", "cpu s", "hosts cpu s", "peak MB")
+    figures = [medians[name] for name in ("wall_s", "cpu_s", "hosts_cpu_s", "peak_mb")]
+    print(table(heads, [(row["name"], int(medians["tasks"]), *figures)]), f"  (medians of {RUNS})")
+    print(f"written to {write('converge', [row])}")
     return 0
 
 

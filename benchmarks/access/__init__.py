@@ -1,0 +1,12 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`make bench-access`. The collection is imported from the checkout itself, never from an installed copy."""
+
+from __future__ import annotations
+
+import sys
+
+from ..common import COLLECTIONS
+
+sys.path.insert(0, str(COLLECTIONS))
