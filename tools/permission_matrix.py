@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from plugins.module_utils.access.enforce import Options, enforce  # noqa: E402 - the path is set above
-from plugins.module_utils.access.model import Policy  # noqa: E402 - the path is set above
-from plugins.module_utils.access.policy import parse  # noqa: E402 - the path is set above
+from plugins.module_utils.access.policy.model import Policy  # noqa: E402 - the path is set above
+from plugins.module_utils.access.policy.reader import parse  # noqa: E402 - the path is set above
 from plugins.module_utils.access.postgres import read_matrix  # noqa: E402 - the path is set above
 from plugins.module_utils.files.whole import replace  # noqa: E402 - the path is set above
 from plugins.module_utils.postgres.scratch import SUPERUSER, ScratchCluster  # noqa: E402 - the path is set above

@@ -14,8 +14,9 @@ import json
 import sys
 import typing as t
 
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.effective import Effective
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.audit.effective import Effective
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.audit.things import BITS
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.postgres import (
     query,
     read_cluster,
@@ -23,7 +24,6 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.access.postgr
     session,
     snapshot,
 )
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.things import BITS
 
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 CROSS_PRODUCT = """

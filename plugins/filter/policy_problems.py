@@ -37,7 +37,7 @@ _value:
   elements: str
 """
 
-from ..module_utils.access.policy import problems
+from ..module_utils.access.policy.reader import problems
 
 
 class FilterModule:

@@ -52,7 +52,7 @@ _value:
   type: str
 """
 
-from ..module_utils.access.passwords import salt_for, verifier
+from ..module_utils.access.policy.passwords import salt_for, verifier
 
 
 def scram_verifier(password: object, host: object, role: object) -> str:

@@ -66,7 +66,7 @@ options:
     default: true
   missing_objects:
     description:
-      - What to do where a grant or its C(except) names a table or sequence, without C(*), that does not exist, where
+      - What to do where a grant or its C(except) names an object, without C(*), that does not exist, where
         C(except) names one that the grant is not on, or where a pattern of C(public.revoke_execute) matches no routine.
       - V(fail) changes nothing. V(skip) goes on, warns, and returns it in RV(skipped_objects).
     type: str
@@ -149,8 +149,7 @@ skipped_objects:
       why: does not exist
 exceeding:
   description:
-    - What mode V(authoritative) would run beside RV(queries), in order. What it would take away or put right is what the
-      server has beyond the policy.
+    - What mode V(authoritative) would run beside RV(queries), in order. This is what the server has beyond the policy.
   returned: when the mode is V(adopt)
   type: list
   elements: str
@@ -159,9 +158,9 @@ exceeding:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.access import enforce
-from ..module_utils.access.passwords import check_verifiers
-from ..module_utils.access.policy import parse
-from ..module_utils.access.report import result, warnings
+from ..module_utils.access.plan.report import result, warnings
+from ..module_utils.access.policy.passwords import check_verifiers
+from ..module_utils.access.policy.reader import parse
 from ..module_utils.postgres.connection import AbsentError, login_argument_spec
 
 

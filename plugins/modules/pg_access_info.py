@@ -283,12 +283,13 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.access import inspecting, probes, probing
-from ..module_utils.access.audit import audit
-from ..module_utils.access.effective import Effective, listed
-from ..module_utils.access.findings import at_least, summary
-from ..module_utils.access.model import Policy
-from ..module_utils.access.policy import parse
+from ..module_utils.access import inspecting, probing
+from ..module_utils.access.audit.audit import audit
+from ..module_utils.access.audit.effective import Effective, listed
+from ..module_utils.access.audit.findings import at_least, summary
+from ..module_utils.access.policy.model import Policy
+from ..module_utils.access.policy.reader import parse
+from ..module_utils.access.probes import probes
 from ..module_utils.postgres.connection import AbsentError, login_argument_spec
 
 GATHER = ["matrix", "effective", "findings", "probes", "export"]

@@ -11,16 +11,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import (
-    fields,
-    model,
-    policy,
-    policy_assertions,
-    policy_fields,
-    policy_grants,
-    policy_roles,
-    settings,
-)
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import assertions as policy_assertions
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import fields, model, settings
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import grants as policy_grants
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import patterns as policy_fields
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import reader as policy
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import roles as policy_roles
 from ansible_collections.taaraxtak.production.tests.unit.access.policies import (
     CONTRADICTORY,
     GOOD,

@@ -7,9 +7,10 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import catalog, postgres
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.acl import Acl, AclItem
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.model import Grant, Pattern, Policy
+from ansible_collections.taaraxtak.production.plugins.module_utils.access import postgres
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl import Acl, AclItem
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import Grant, Pattern, Policy
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
 
 PLANTED = Path(__file__).parent / "access_catalogue.sql"

@@ -7,7 +7,7 @@ import hashlib
 import typing as t
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import catalog
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
 from ansible_collections.taaraxtak.production.tests.integration.access_reading import (
     POLICY,
     Planted,

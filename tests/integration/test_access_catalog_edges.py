@@ -7,10 +7,12 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import catalog, postgres, queries
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.acl import AclItem
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.model import Grant, Pattern
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.statements import shown
+from ansible_collections.taaraxtak.production.plugins.module_utils.access import postgres
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import queries
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl import AclItem
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.statements import shown
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import Grant, Pattern
 from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.scratch import ScratchCluster
 from ansible_collections.taaraxtak.production.tests.integration.access_reading import (
     POLICY,

@@ -9,7 +9,7 @@ import typing as t
 
 import psycopg2
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.acl import (
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl import (
     NOTHING,
     Acl,
     AclItem,
@@ -19,9 +19,12 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.access.acl im
     after,
     difference,
 )
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan_acl import acl_statements, left_over
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl_statements import (
+    acl_statements,
+    left_over,
+)
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.statements import Target
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.running import text
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.statements import Target
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
 from ansible_collections.taaraxtak.production.tests.integration.servers import bindir, every_server  # noqa: F401
 from psycopg2 import sql

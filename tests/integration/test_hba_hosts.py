@@ -13,8 +13,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 from ansible_collections.taaraxtak.production.plugins.filter.scram_verifier import scram_verifier
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.hba import render_hba, render_ident
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.hba import render_hba, render_ident
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
 from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.scratch import ScratchCluster
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
 from psycopg2 import sql

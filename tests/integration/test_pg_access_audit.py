@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.access import postgres
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.audit import Audit, audit
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.audit.audit import Audit, audit
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
 from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.scratch import ScratchCluster
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
 from ansible_collections.taaraxtak.production.tests.integration.pg_access_host import (

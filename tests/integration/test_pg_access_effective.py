@@ -9,9 +9,9 @@ import typing as t
 import psycopg2.errors
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.access import postgres
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.effective import Effective
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.model import Policy
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.things import BITS, COLUMNS, TABLE_WORDS
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.audit.effective import Effective
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.audit.things import BITS, COLUMNS, TABLE_WORDS
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import Policy
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
 from ansible_collections.taaraxtak.production.tests.integration.servers import bindir, every_server  # noqa: F401
 

@@ -13,12 +13,12 @@ import psycopg2
 import pytest
 import yaml
 from ansible_collections.taaraxtak.production.plugins.module_utils.access import postgres
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import Cluster, Objects
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.export import Exported, export
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.model import Policy
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan_cluster import plan_cluster
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan_database import plan_database
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog.model import Cluster, Objects
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.export.export import Exported, export
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.cluster import plan_cluster
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.database import plan_database
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import Policy
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
 from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.scratch import ScratchCluster, newest_bindir
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
 from psycopg2 import sql

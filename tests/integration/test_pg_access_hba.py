@@ -11,7 +11,9 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import hba, logins, policy, postgres
+from ansible_collections.taaraxtak.production.plugins.module_utils.access import logins, postgres
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan import hba
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import reader as policy
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
 from ansible_collections.taaraxtak.production.tests.integration.pg_access_host import Host, default_policy
 

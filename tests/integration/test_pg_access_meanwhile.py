@@ -11,7 +11,7 @@ import typing as t
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.access import enforce, running
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
 from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.scratch import ScratchCluster
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
 from ansible_collections.taaraxtak.production.tests.integration.pg_access_host import (

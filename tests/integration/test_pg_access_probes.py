@@ -8,10 +8,11 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import postgres, probes, probing
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.probe_sql import Probe, statement
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.probes import ProbeResult
+from ansible_collections.taaraxtak.production.plugins.module_utils.access import postgres, probing
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.probes import probes
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.probes.probes import ProbeResult
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.probes.sql import Probe, statement
 from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.scratch import ScratchCluster
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
 from ansible_collections.taaraxtak.production.tests.integration.pg_access_host import policed

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.enforce import Options, Outcome, enforce
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
 from ansible_collections.taaraxtak.production.tests.integration import random_access
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
 

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import policy as policies
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import Cluster
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.model import Policy
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan_cluster import (
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog.model import Cluster
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.cluster import (
     missing_databases,
     plan_cluster,
     powers,
 )
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.statements import Plan
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import reader as policies
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import Policy
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.postgres import read_cluster, snapshot
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.running import run, run_alone, text
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.statements import Plan
 from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.scratch import ScratchCluster
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
 from ansible_collections.taaraxtak.production.tests.integration.servers import bindir  # noqa: F401

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from ansible_collections.taaraxtak.production.plugins.filter.scram_verifier import scram_verifier
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.passwords import fits, verifier
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.passwords import fits, verifier
 from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.scratch import SUPERUSER, ScratchCluster
 from ansible_collections.taaraxtak.production.tests.integration.servers import bindir  # noqa: F401 (a fixture)
 from psycopg2 import sql

@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 from ansible_collections.taaraxtak.production.benchmarks.access import estate, holes, loading, results, specs
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
 
 SMALL, MEDIUM, LARGE = estate.SIZES
 

@@ -11,14 +11,14 @@ import time
 import typing as t
 
 from . import files, logins
-from .catalog import Cluster
-from .hba import render_hba, render_ident
-from .model import Policy
-from .plan_cluster import check_primary, missing_databases, plan_cluster
-from .plan_database import plan_database
+from .catalog.model import Cluster
+from .plan.cluster import check_primary, missing_databases, plan_cluster
+from .plan.database import plan_database
+from .plan.hba import render_hba, render_ident
+from .plan.statements import Plan, Skipped, Statement, shown
+from .policy.model import Policy
 from .postgres import MAINTENANCE, TEMPLATE, Params, read_cluster, read_objects, session, snapshot
 from .running import MeanwhileError, check_lock_timeout, run, run_alone, text
-from .statements import Plan, Skipped, Statement, shown
 
 if t.TYPE_CHECKING:
     from .postgres import Connection

@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from . import matrix, queries
-from .catalog import Cluster, Objects
-from .export import export
-from .export_cluster import logins_by_peer
-from .model import Policy
+from .audit import matrix
+from .catalog import queries
+from .catalog.model import Cluster, Objects
+from .export.cluster import logins_by_peer
+from .export.export import export
+from .policy.model import Policy
 from .postgres import MAINTENANCE, Params, query, read_cluster, read_objects, session, snapshot
 
 # pg_ident_file_mappings came with it.

@@ -9,10 +9,11 @@ import contextlib
 import typing as t
 
 from ..postgres.connection import connect
-from . import matrix, queries
-from . import snapshot as rows_to
-from .catalog import Cluster, Objects
-from .model import Policy
+from .audit import matrix
+from .catalog import queries
+from .catalog import snapshot as rows_to
+from .catalog.model import Cluster, Objects
+from .policy.model import Policy
 
 with contextlib.suppress(ImportError):  # said by connect(), which is called first
     import psycopg2

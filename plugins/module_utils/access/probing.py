@@ -19,11 +19,11 @@ import contextlib
 import secrets
 import typing as t
 
-from . import probes as core
+from .plan.statements import Name, Value
 from .postgres import Params, query, session
-from .probe_sql import Probe, filled, statement
+from .probes import probes as core
+from .probes.sql import Probe, filled, statement
 from .running import text
-from .statements import Name, Value
 
 with contextlib.suppress(ImportError):  # said by connect(), which is called first
     import psycopg2

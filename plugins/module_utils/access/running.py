@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+from .plan.statements import Name, Plan, Secret, Statement, Value
 from .postgres import query
-from .statements import Name, Plan, Secret, Statement, Value
 
 try:
     import psycopg2

@@ -5,9 +5,14 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import catalog
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.acl import AclItem
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.statements import Name, Plan, Secret, Value
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl import AclItem
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.statements import (
+    Name,
+    Plan,
+    Secret,
+    Value,
+)
 
 POLICY: dict[str, t.Any] = {
     "version": 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.acl import (
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl import (
     NO_POWERS,
     NOTHING,
     Acl,

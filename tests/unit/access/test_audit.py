@@ -8,18 +8,23 @@ import json
 import typing as t
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import catalog
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.acl import AclItem
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.audit import Audit, audit
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.findings import (
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.audit.audit import Audit, audit
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.audit.findings import (
     Finding,
     at_least,
     ordered,
     sql_text,
     summary,
 )
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.statements import MASK, Name, Secret, Value
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl import AclItem
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.statements import (
+    MASK,
+    Name,
+    Secret,
+    Value,
+)
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
 from ansible_collections.taaraxtak.production.tests.unit.access.snapshots import (
     POLICY,
     SUPERUSER,

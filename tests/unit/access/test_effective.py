@@ -6,9 +6,9 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import catalog
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.acl import AclItem
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.effective import Effective, listed
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.audit.effective import Effective, listed
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl import AclItem
 from ansible_collections.taaraxtak.production.tests.unit.access.snapshots import (
     SUPERUSER,
     cluster,

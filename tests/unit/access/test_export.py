@@ -6,14 +6,14 @@ import dataclasses
 import typing as t
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import catalog
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.acl import Acl, AclItem
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.export import Exported, export
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.export_cluster import logins_by_peer
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.export_grants import Cover, cover
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan_cluster import plan_cluster
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan_database import plan_database
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.export.cluster import logins_by_peer
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.export.export import Exported, export
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.export.grants import Cover, cover
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl import Acl, AclItem
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.cluster import plan_cluster
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.database import plan_database
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
 from ansible_collections.taaraxtak.production.tests.unit.access.snapshots import (
     SUPERUSER,
     cluster,

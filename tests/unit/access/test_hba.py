@@ -7,20 +7,20 @@ import ipaddress
 import re
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.hba import (
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.hba import (
     connectable,
     quoted,
     render_hba,
     render_ident,
 )
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.model import (
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import (
     Grant,
     HostLogin,
     Member,
     Policy,
     Role,
 )
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

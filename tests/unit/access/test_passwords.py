@@ -9,14 +9,14 @@ import re
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.filter.scram_verifier import FilterModule, scram_verifier
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.passwords import (
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.passwords import (
     check_verifiers,
     fits,
     prepared,
     salt_for,
     verifier,
 )
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
 from ansible_collections.taaraxtak.production.tests.unit.access.policies import changed
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -7,18 +7,19 @@ import hashlib
 import typing as t
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import catalog, policy
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.acl import AclItem
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.model import Policy
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan_cluster import (
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl import AclItem
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.cluster import (
     check_primary,
     missing_databases,
     plan_cluster,
     powers,
     protected_roles,
 )
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.report import result
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.statements import Name, Plan
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.report import result
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.statements import Name, Plan
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import reader as policy
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import Policy
 from ansible_collections.taaraxtak.production.tests.unit.access.snapshots import POLICY, SUPERUSER, cluster, lines, role
 
 VERSIONS = [140000, 150000, 160000, 170000, 180000]

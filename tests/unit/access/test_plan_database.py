@@ -6,12 +6,16 @@ import dataclasses
 import typing as t
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import catalog, policy
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.acl import AclItem
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.model import Grant, Pattern, Policy
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan_database import plan_database
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.report import result
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.statements import OBJECTS_A_STATEMENT, Plan
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl import AclItem
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.database import plan_database
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.report import result
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.statements import (
+    OBJECTS_A_STATEMENT,
+    Plan,
+)
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import reader as policy
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import Grant, Pattern, Policy
 from ansible_collections.taaraxtak.production.tests.unit.access.snapshots import (
     POLICY,
     cluster,

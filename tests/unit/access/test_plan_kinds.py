@@ -6,18 +6,18 @@ import dataclasses
 import typing as t
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import catalog
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.acl import AclItem
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.model import (
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl import AclItem
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.database import plan_database
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.routines import routine_target
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.wanted import Lying, wants
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import (
     DefaultGrant,
     Grant,
     Pattern,
     Policy,
     Role,
 )
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan_database import plan_database
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan_routines import routine_target
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan_wanted import Lying, wants
 from ansible_collections.taaraxtak.production.tests.unit.access.snapshots import cluster, lines, objects, role, routine
 from ansible_collections.taaraxtak.production.tests.unit.access.test_plan_database import on, planned, wanting
 from hypothesis import given

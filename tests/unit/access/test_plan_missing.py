@@ -5,16 +5,17 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import catalog, policy
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.model import (
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.database import plan_database
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.missing import AN_EXTENSION_S
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.report import warnings
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import reader as policy
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import (
     DefaultGrant,
     Grant,
     Pattern,
     Policy,
 )
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan_database import plan_database
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan_missing import AN_EXTENSION_S
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.report import warnings
 from ansible_collections.taaraxtak.production.tests.unit.access.snapshots import (
     POLICY,
     cluster,

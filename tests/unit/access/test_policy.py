@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.taaraxtak.production.plugins.filter.policy_problems import FilterModule
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.model import Pattern
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import (
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.assertions import ASSERTION_KEYS
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.grants import GRANT_KEYS, ON_KEYS
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import Pattern
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import (
     MODES,
     POLICY_KEYS,
     SCOPE_KEYS,
     parse,
     problems,
 )
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy_assertions import ASSERTION_KEYS
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy_grants import GRANT_KEYS, ON_KEYS
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy_roles import (
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.roles import (
     HOST_KEYS,
     MEMBER_KEYS,
     ROLE_KEYS,

@@ -6,18 +6,18 @@ import re
 import typing as t
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.model import (
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import (
     DefaultGrant,
     Grant,
     Pattern,
     like,
 )
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse, problems
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy_fields import (
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.patterns import (
     PolicyFields,
     covered,
     written,
 )
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse, problems
 from ansible_collections.taaraxtak.production.tests.unit.access.policies import WHOLE, changed, default, grant, on
 from hypothesis import example, given
 from hypothesis import strategies as st

@@ -5,8 +5,8 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.model import HostLogin, Member, Role
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse, problems
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import HostLogin, Member, Role
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse, problems
 from ansible_collections.taaraxtak.production.tests.unit.access.policies import GOOD, WHOLE, changed
 
 

@@ -8,10 +8,13 @@ import json
 import typing as t
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import catalog, probe_tables, probes
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.acl import AclItem
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import parse
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.probe_sql import (
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl import AclItem
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.statements import Name, Value
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.probes import probes
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.probes import tables as probe_tables
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.probes.sql import (
     ALLOWED,
     COLUMN,
     FRESH,
@@ -20,7 +23,6 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.access.probe_
     filled,
     statement,
 )
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.statements import Name, Value
 from ansible_collections.taaraxtak.production.tests.unit.access.snapshots import POLICY, cluster, objects, role, table
 
 HOSTILE = """o'N"e.I l\\%s;--Ä"""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import catalog
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.reach import Reach
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.audit.reach import Reach
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
 from ansible_collections.taaraxtak.production.tests.unit.access.snapshots import SUPERUSER, cluster, role
 
 Edge = tuple[str, str]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import catalog, queries, snapshot
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.acl import AclItem
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.model import Grant, Pattern, Policy
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import queries, snapshot
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl import AclItem
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import Grant, Pattern, Policy
 
 NAMES = snapshot.names_of([(10, "postgres"), (11, "owner"), (12, "reader")])
 SCHEMAS = [
