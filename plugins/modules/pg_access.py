@@ -159,7 +159,6 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.access import enforce
 from ..module_utils.access.plan.report import result, warnings
-from ..module_utils.access.policy.passwords import check_verifiers
 from ..module_utils.access.policy.reader import parse
 from ..module_utils.postgres.connection import AbsentError, login_argument_spec
 
@@ -188,7 +187,6 @@ def main() -> None:
     )
     try:
         policy = parse(module.params["policy"], module.params["mode"])
-        check_verifiers(options.passwords, policy)
         outcome = enforce.enforce(module.params, policy, options)
     except enforce.StoppedError as error:
         module.fail_json(msg=str(error), changed=bool(error.committed), queries=list(error.committed))

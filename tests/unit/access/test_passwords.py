@@ -10,14 +10,11 @@ import re
 import pytest
 from ansible_collections.taaraxtak.production.plugins.filter.scram_verifier import FilterModule, scram_verifier
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.passwords import (
-    check_verifiers,
     fits,
     prepared,
     salt_for,
     verifier,
 )
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
-from ansible_collections.taaraxtak.production.tests.unit.access.policies import changed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -136,18 +133,3 @@ def test_the_filter_refuses_what_is_missing_and_repeats_no_password(arguments, s
         scram_verifier(*arguments)
     assert "s3cret" not in str(error.value)
     assert "12345" not in str(error.value)
-
-
-def test_verifiers_are_taken_for_roles_that_may_have_a_password():
-    policy = parse(changed("roles.remote", {"hosts": "::/0"}))
-    check_verifiers({"remote": verifier("x", SALT)}, policy)
-    check_verifiers({}, policy)
-    for passwords, said in [
-        ({"remote": "s3cret"}, "passwords: that of remote is no SCRAM-SHA-256 verifier: make one with the filter"),
-        ({"remote": None}, "passwords: that of remote is no SCRAM-SHA-256 verifier"),
-        ({"reader": verifier("x", SALT)}, "passwords: reader is to have none: write password: keep under roles.reader"),
-        ({"nobody": verifier("x", SALT)}, "passwords: the role nobody is not defined"),
-    ]:
-        with pytest.raises(ValueError, match=said) as error:
-            check_verifiers(passwords, policy)
-        assert "s3cret" not in str(error.value)

@@ -16,7 +16,7 @@ from .statements import OBJECTS_A_STATEMENT, Name, Skipped, Statement, Target, a
 VERBS = ("reach", "by_grantor", "option", "revoke", "grant", "grant_option")
 RESET_ROLE = Statement("role", ("RESET ROLE",))
 # (verb, grantor or None, role, noun, privileges), and a column's name
-_Key = tuple[str, str | None, str, str, tuple[str, ...], tuple[object, ...]]
+_Key = tuple[str, t.Optional[str], str, str, tuple[str, ...], tuple[object, ...]]  # noqa: UP045 (evaluated at run time)
 
 
 def acl_statements(changes: t.Iterable[tuple[Target, Change]], *, database: str | None) -> list[Statement]:

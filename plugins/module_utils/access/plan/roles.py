@@ -31,21 +31,24 @@ EVERYWHERE = "*"
 # Source: parse_scram_secret() in PostgreSQL's src/backend/libpq/auth-scram.c.
 VERIFIER = re.compile(r"SCRAM-SHA-256\$[0-9]+:[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]+:[A-Za-z0-9+/=]+")
 # The role and the database that a setting holds for: None is all of them.
-_Place = tuple[str | None, str | None]
+_Place = tuple[t.Optional[str], t.Optional[str]]  # noqa: UP045 (evaluated at run time)
 
 
-def check_passwords(policy: Policy, passwords: t.Mapping[str, str]) -> None:
+def check_passwords(policy: Policy, passwords: t.Mapping[str, object]) -> None:
     """ValueError where *passwords* are no SCRAM verifiers, or of roles that shall have none; none is ever repeated."""
     for name, verifier in passwords.items():
         role = policy.roles.get(name)
         if role is None:
-            raise ValueError(f"a password is given for {name}, which is not in the policy: write it under roles")
+            raise ValueError(f"passwords: the role {name} is not defined: write it under the policy's roles")
         if not role.keep_password:
             raise ValueError(
-                f"a password is given for {name}, which shall have none: write password: keep at roles.{name}"
+                f"passwords: {name} is to have none: write password: keep under roles.{name}, or leave it out"
             )
-        if not VERIFIER.fullmatch(verifier):
-            raise ValueError(f"the password of {name} is no SCRAM verifier: give SCRAM-SHA-256$..., never the password")
+        if not isinstance(verifier, str) or not VERIFIER.fullmatch(verifier):
+            raise ValueError(
+                f"passwords: that of {name} is no SCRAM-SHA-256 verifier: "
+                "make one with the filter taaraxtak.production.scram_verifier"
+            )
 
 
 def role_statements(

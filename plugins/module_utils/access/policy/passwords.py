@@ -10,10 +10,7 @@ import hashlib
 import hmac
 import re
 import stringprep
-import typing as t
 import unicodedata
-
-from .model import Policy
 
 SCHEME = "SCRAM-SHA-256"
 # SCRAM_SHA_256_DEFAULT_ITERATIONS and SCRAM_DEFAULT_SALT_LEN (bytes) of PostgreSQL's src/include/common/scram-common.h.
@@ -53,26 +50,6 @@ def fits(password: str, stored: str) -> bool:
     """Whether *password* is the one that the verifier *stored* was made of. ValueError where it is none of SCRAM's."""
     salt, iterations = _read(stored)
     return bool(password) and hmac.compare_digest(verifier(password, salt, iterations), stored)
-
-
-def check_verifiers(passwords: t.Mapping[str, object], policy: Policy) -> None:
-    """ValueError where one of *passwords*, by role, is no verifier, or its role is to have no password."""
-    for name, value in passwords.items():
-        role = policy.roles.get(name)
-        if role is None:
-            raise ValueError(f"passwords: the role {name} is not defined: write it under the policy's roles")
-        if not role.keep_password:
-            raise ValueError(
-                f"passwords: {name} is to have none: write password: keep under roles.{name}, or leave it out"
-            )
-        try:
-            _read(value if isinstance(value, str) else "")
-        except ValueError as error:
-            # What was written may be a password: it is never repeated.
-            raise ValueError(
-                f"passwords: that of {name} is no {SCHEME} verifier: "
-                "make one with the filter taaraxtak.production.scram_verifier"
-            ) from error
 
 
 def salt_for(host: str, role: str) -> bytes:
