@@ -88,6 +88,13 @@ class Hosts:
         self.held = folder / "held"
         self.lib = folder / "lib"
         shutil.copytree(DUMPS, self.lib / "dumps", ignore=shutil.ignore_patterns("__pycache__"))
+        # The key that the source signs with, and what the store knows of it.
+        self.signing_key = folder / "signing_key"
+        keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "production", "-f", self.signing_key]
+        subprocess.run(keygen, check=True, stdin=subprocess.DEVNULL)
+        public = (folder / "signing_key.pub").read_text().split()
+        self.signers = folder / "signers"
+        self.signers.write_text(f'production namespaces="taaraxtak-dump" {public[0]} {public[1]}\n')
         if not server.run("SELECT 1 FROM pg_roles WHERE rolname = %s", values=[ROLE]):
             server.run(f"CREATE ROLE {ROLE} LOGIN BYPASSRLS; GRANT pg_read_all_data TO {ROLE}")
         for module in ("source", "sender", "store"):
@@ -111,27 +118,41 @@ class Hosts:
 
     def configure_source(self, **more: t.Any) -> None:
         settings = {
-            "database": self.database,
+            "databases": [self.database],
+            "signing_key": str(self.signing_key),
             "bindir": str(self.server.cluster.bindir),
             "socket": str(self.server.cluster.socket),
             "port": self.server.cluster.port,
             "role": ROLE,
             "zstd": shutil.which("zstd"),
+            "age": shutil.which("age") or "/usr/bin/age",
         }
         (self.folder / "source.json").write_text(json.dumps({**settings, **more}))
 
-    def configure_sender(self, **more: t.Any) -> None:
+    def configure_sender(self, *, store_command: list[str] | None = None, **more: t.Any) -> None:
+        """One store behind *store_command*, and one attempt, unless *more* says otherwise."""
         settings = {
             "source_command": [str(self.folder / "source")],
-            "store_command": [str(self.folder / "sshd")],
-            "database": self.database,
+            "stores": [{"name": "vault", "command": store_command or [str(self.folder / "sshd")]}],
+            "databases": [self.database],
             "lock_file": str(self.folder / "lock"),
             "idle_timeout": 30,
+            "retry_delays": [],
+            "notify_file": str(self.folder / "notify.json"),
         }
         (self.folder / "sender.json").write_text(json.dumps({**settings, **more}))
 
     def configure_store(self, **more: t.Any) -> None:
-        settings = {"incoming": str(self.incoming), "max_bytes": 1 << 30, "reserve_bytes": 1 << 20}
+        archive = self.folder / "archive"
+        archive.mkdir(exist_ok=True)
+        settings = {
+            "incoming": str(self.incoming),
+            "archive": str(archive),
+            "signers": str(self.signers),
+            "max_bytes": 1 << 30,
+            "quota_bytes": 1 << 34,
+            "reserve_bytes": 1 << 20,
+        }
         (self.folder / "store.json").write_text(json.dumps({**settings, **more}))
 
     def wire(self, side: str, fault: str, at: int = 0, **more: t.Any) -> None:
@@ -140,10 +161,10 @@ class Hosts:
         command = [str(self.folder / "wire"), side, fault, str(at), str(self.held), str(self.folder / behind)]
         self.configure_sender(**{f"{side}_command": command, **more})
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         """The sender, as cron starts it."""
         return subprocess.Popen(
-            [self.folder / "sender"],
+            [self.folder / "sender", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -152,9 +173,9 @@ class Hosts:
             env={"PATH": "/usr/bin:/bin"},
         )
 
-    def send(self) -> subprocess.CompletedProcess[str]:
+    def send(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A whole run of the sender."""
-        with self.start() as sender:
+        with self.start(*arguments) as sender:
             out, err = sender.communicate(timeout=120)
         return subprocess.CompletedProcess(sender.args, sender.returncode, out, err)
 
@@ -177,15 +198,24 @@ class Hosts:
             check=False,
         )
 
-    def files(self) -> list[str]:
-        return sorted(path.name for path in self.incoming.iterdir())
+    def files(self, folder: Path | None = None) -> list[str]:
+        """What lies in the folder of the store, the globals apart: they go first, and may arrive where a dump fails."""
+        return sorted(path.name for path in (folder or self.incoming).iterdir() if ".globals." not in path.name)
 
     def dump(self) -> tuple[Path, dict[str, t.Any]]:
         """The one dump that is in the store, and its manifest."""
         names = self.files()
         assert len(names) == 2, names
-        data = self.incoming / names[0]
-        return data, json.loads((self.incoming / f"{data.name}.manifest.json").read_text())
+        return self._with_manifest(names[0])
+
+    def globals(self) -> tuple[Path, dict[str, t.Any]]:
+        """The one copy of the globals that is in the store, and its manifest."""
+        names = sorted(path.name for path in self.incoming.iterdir() if ".globals." in path.name)
+        assert len(names) == 2, names
+        return self._with_manifest(names[0])
+
+    def _with_manifest(self, name: str) -> tuple[Path, dict[str, t.Any]]:
+        return self.incoming / name, json.loads((self.incoming / f"{name}.manifest.json").read_text())
 
     def restore(self, data: Path, database: str) -> None:
         """Give the dump to psql, which must swallow it without an error."""

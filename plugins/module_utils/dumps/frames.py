@@ -4,8 +4,9 @@
 """The stream between source, sender and store.
 
 A frame is a length (unsigned, 32 bit, big-endian) and that many bytes; a frame of length zero ends a section. A stream
-is three sections: the header (a JSON document), the data (the compressed dump) and the trailer (a JSON document). So
-the end of the bytes is never taken for the end of the dump.
+is four sections: the header (a JSON document), the data (the compressed dump), the trailer (a JSON document) and the
+signature of the trailer's very bytes (empty where the trailer says that the dump failed). So the end of the bytes is
+never taken for the end of the dump. The source writes several streams, one after the other; a store takes one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ FRAME_LIMIT = 1 << 20
 HEADER_LIMIT = 1 << 16
 # About 160 bytes for each table: room for 100,000 of them.
 TRAILER_LIMIT = 1 << 24
+SIGNATURE_LIMIT = 1 << 14
 END = _LENGTH.pack(0)
 
 
@@ -29,10 +31,11 @@ class Section(enum.Enum):
     HEADER = "header"
     DATA = "data"
     TRAILER = "trailer"
+    SIGNATURE = "signature"
 
 
 _ORDER = tuple(Section)
-_LIMITS = {Section.HEADER: HEADER_LIMIT, Section.TRAILER: TRAILER_LIMIT}
+_LIMITS = {Section.HEADER: HEADER_LIMIT, Section.TRAILER: TRAILER_LIMIT, Section.SIGNATURE: SIGNATURE_LIMIT}
 
 
 def prefix(size: int) -> bytes:
@@ -82,27 +85,29 @@ class FrameDecoder:
 
 
 class StreamDecoder:
-    """The three sections out of bytes that come in pieces of any size.
+    """The four sections out of bytes that come in pieces of any size.
 
-    Header and trailer are given whole, data frame by frame. `ended` is true after the trailer's end alone.
+    Header, trailer and signature are given whole, data frame by frame. `ended` is true after the signature's end alone,
+    or, where streams follow each other (*many*), between two of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, many: bool = False) -> None:
+        self._many = many
         self._frames = FrameDecoder()
         self._at = 0
         self._document = bytearray()
 
     @property
     def ended(self) -> bool:
-        """Whether the stream is complete."""
-        return self._at == len(_ORDER)
+        """Whether the stream is complete, and nothing of another one has come."""
+        return self._at == (0 if self._many else len(_ORDER)) and not (self._frames.inside or self._document)
 
     def feed(self, chunk: bytes) -> list[tuple[Section, bytes]]:
         """What *chunk* completes; ValueError for a frame or document over its limit and for bytes after the end."""
         found: list[tuple[Section, bytes]] = []
         for payload in self._frames.feed(chunk):
-            if self.ended:
-                raise ValueError("the stream goes on after its trailer")
+            if self._at == len(_ORDER):
+                raise ValueError("the stream goes on after its end")
             current = _ORDER[self._at]
             if current is Section.DATA:
                 if payload:
@@ -117,6 +122,8 @@ class StreamDecoder:
                 found.append((current, bytes(self._document)))
                 self._document.clear()
                 self._at += 1
-        if self.ended and self._frames.inside:
-            raise ValueError("the stream goes on after its trailer")
+                if self._many:
+                    self._at %= len(_ORDER)
+        if self._at == len(_ORDER) and self._frames.inside:
+            raise ValueError("the stream goes on after its end")
         return found

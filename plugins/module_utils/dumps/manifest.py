@@ -1,7 +1,8 @@
 # Copyright (c) The taaraxtak.production authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The documents of a dump: the header before it, the trailer or abort after it, the store's answer, the manifest.
+"""The documents of a dump: the request for it, the header before it, the trailer or abort after it, the store's answer,
+the manifest.
 
 All are JSON objects with sorted keys. An unknown key is refused: source, sender and store are one version of the
 collection, and `PROTOCOL` is raised where a document changes.
@@ -11,17 +12,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import typing as t
 
-from .names import DumpName, read_utc
+from .names import DUMP, DumpName
+from .reader import Reader
 from .scan import SequenceValue, TableData
 
-PROTOCOL = 1
-MANIFEST_FORMAT = 1
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+PROTOCOL = 2
+MANIFEST_FORMAT = 2
+# What ssh-keygen signs a trailer for, so that a signature for something else is none here.
+SIGNATURE_NAMESPACE = "taaraxtak-dump"
+REQUEST_LIMIT = 4096
 
 Document = dict[str, t.Any]
+# A trailer has a field of the type's own name.
+Content = bytes
 
 
 def encode(document: t.Mapping[str, t.Any]) -> bytes:
@@ -40,56 +45,25 @@ def decode(content: bytes, what: str) -> Document:
     return document
 
 
-class _Reader:
-    """Takes typed values out of a document and, at the end, refuses what is left."""
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What the sender asks the source for, in this order: databases, or `names.GLOBALS`."""
 
-    def __init__(self, document: t.Mapping[str, t.Any], what: str) -> None:
-        self._rest = dict(document)
-        self._what = what
+    artefacts: tuple[str, ...]
 
-    def take(self, key: str, kind: type, *, default: t.Any = dataclasses.MISSING) -> t.Any:
-        value = self._rest.pop(key, default)
-        if value is dataclasses.MISSING:
-            raise ValueError(f"the {self._what} lacks {key}")
-        # bool is an int to Python and not to us.
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise ValueError(f"{key} in the {self._what} is not of type {kind.__name__}")
-        return value
+    def document(self) -> Document:
+        return {"protocol": PROTOCOL, "artefacts": list(self.artefacts)}
 
-    def count(self, key: str) -> int:
-        value: int = self.take(key, int)
-        if value < 0:
-            raise ValueError(f"{key} in the {self._what} is below zero")
-        return value
-
-    def sha256(self, key: str) -> str:
-        value: str = self.take(key, str)
-        if _SHA256.fullmatch(value) is None:
-            raise ValueError(f"{key} in the {self._what} is not a SHA-256 in hexadecimal")
-        return value
-
-    def time(self, key: str) -> str:
-        value: str = self.take(key, str)
-        try:
-            read_utc(value)
-        except ValueError:
-            raise ValueError(f"{key} in the {self._what} is not a time such as 2026-11-22T03:00:00Z") from None
-        return value
-
-    def texts(self, key: str) -> dict[str, str]:
-        return self._values(key, str)
-
-    def numbers(self, key: str) -> dict[str, int]:
-        return self._values(key, int)
-
-    def _values(self, key: str, kind: type) -> dict[str, t.Any]:
-        values = self.take(key, dict)
-        inner = _Reader(values, f"{self._what}'s {key}")
-        return {name: inner.take(name, kind) for name in values}
-
-    def end(self) -> None:
-        if self._rest:
-            raise ValueError(f"the {self._what} holds what is not known here: {', '.join(sorted(self._rest))}")
+    @classmethod
+    def read(cls, content: bytes) -> Request:
+        """Read a request; ValueError for another protocol, for none or for the same thing twice."""
+        reader = Reader(decode(content, "request"), "request")
+        _check_protocol(reader)
+        wanted = _names(reader.take("artefacts", list), "artefacts in the request")
+        reader.end()
+        if not wanted or len(set(wanted)) != len(wanted):
+            raise ValueError("the request must name what it wants, each thing once")
+        return cls(tuple(wanted))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,44 +76,41 @@ class Header:
     def document(self) -> Document:
         return {
             "protocol": PROTOCOL,
-            "name": str(self.name),
-            "database": self.name.database,
+            **_named(self.name),
             "started": self.started,
         }
 
     @classmethod
     def read(cls, content: bytes) -> Header:
         """Read a header; ValueError for another protocol or a name that is none."""
-        reader = _Reader(decode(content, "header"), "header")
-        protocol = reader.take("protocol", int)
-        if protocol != PROTOCOL:
-            raise ValueError(f"the other side speaks protocol {protocol}, this one {PROTOCOL}: upgrade the older one")
-        name = DumpName.parse(reader.take("name", str))
-        if reader.take("database", str) != name.database:
-            raise ValueError("the header's name and database differ")
-        header = cls(name=name, started=reader.time("started"))
+        reader = Reader(decode(content, "header"), "header")
+        _check_protocol(reader)
+        header = cls(name=_name(reader), started=reader.time("started"))
         reader.end()
         return header
 
 
 @dataclasses.dataclass(frozen=True)
 class Abort:
-    """The trailer of a dump that failed."""
+    """The trailer of a dump that failed; ``final`` where trying again would change nothing."""
 
     reason: str
     statuses: dict[str, int] = dataclasses.field(default_factory=dict)
+    final: bool = False
 
     def document(self) -> Document:
-        return {"ok": False, "reason": self.reason, "statuses": self.statuses}
+        return {"ok": False, "reason": self.reason, "statuses": self.statuses, "final": self.final}
 
 
 @dataclasses.dataclass(frozen=True)
 class Trailer:
     """The trailer of a dump that is whole: everything that can be known of it where it was made.
 
-    ``statuses`` are exit statuses by program, all 0. ``bytes`` and ``sha256`` are of the compressed stream,
-    ``raw_bytes`` of the text. ``via_root`` names the tables whose rows come back in no certain order. ``settings`` are
-    the database's: encoding, collate, ctype, and where the server knows them provider, locale. Times are UTC texts.
+    ``statuses`` are exit statuses by program, all 0. ``bytes`` and ``sha256`` are of the compressed (and encrypted)
+    stream, ``raw_bytes`` of the text. ``via_root`` names the tables whose rows come back in no certain order.
+    ``left_out`` names what the database holds and the dump does not: foreign tables (their rows), ``large objects``.
+    ``settings`` are the database's: encoding, collate, ctype, and where the server knows them provider, locale. Times
+    are UTC texts. Of globals there are no tables, sequences, extensions and settings, but ``roles``, their number.
     """
 
     name: DumpName
@@ -155,6 +126,8 @@ class Trailer:
     versions: dict[str, str]
     settings: dict[str, str]
     extensions: dict[str, str]
+    left_out: tuple[str, ...] = ()
+    roles: int = 0
 
     @property
     def rows(self) -> int:
@@ -164,23 +137,25 @@ class Trailer:
     def document(self) -> Document:
         return {
             **dataclasses.asdict(self),
+            **_named(self.name),
             "ok": True,
-            "name": str(self.name),
-            "database": self.name.database,
             "via_root": list(self.via_root),
+            "left_out": list(self.left_out),
         }
+
+    @property
+    def signed(self) -> Content:
+        """The bytes that the signature is of."""
+        return encode(self.document())
 
     @classmethod
     def read(cls, document: t.Mapping[str, t.Any]) -> Trailer:
         """Read the trailer of a whole dump; ValueError where it is not one."""
-        reader = _Reader(document, "trailer")
+        reader = Reader(document, "trailer")
         if reader.take("ok", bool) is not True:
             raise ValueError("the trailer is that of a dump that failed")
-        name = DumpName.parse(reader.take("name", str))
-        if reader.take("database", str) != name.database:
-            raise ValueError("the trailer's name and database differ")
         trailer = cls(
-            name=name,
+            name=_name(reader),
             started=reader.time("started"),
             finished=reader.time("finished"),
             statuses=reader.numbers("statuses"),
@@ -189,12 +164,16 @@ class Trailer:
             raw_bytes=reader.count("raw_bytes"),
             tables={key: _table(value, key) for key, value in reader.take("tables", dict).items()},
             sequences={key: _sequence(value, key) for key, value in reader.take("sequences", dict).items()},
-            via_root=tuple(_names(reader.take("via_root", list))),
+            via_root=tuple(_names(reader.take("via_root", list), "via_root in the trailer")),
             versions=reader.texts("versions"),
             settings=reader.texts("settings"),
             extensions=reader.texts("extensions"),
+            left_out=tuple(_names(reader.take("left_out", list), "left_out in the trailer")),
+            roles=reader.count("roles"),
         )
         reader.end()
+        if trailer.name.kind != DUMP and (trailer.tables or trailer.sequences or trailer.extensions):
+            raise ValueError("the trailer of globals names tables, sequences or extensions")
         failed = sorted(program for program, status in trailer.statuses.items() if status != 0)
         if failed:
             raise ValueError(f"the trailer says ok although {' and '.join(failed)} failed")
@@ -208,21 +187,27 @@ def read_trailer(content: bytes) -> Trailer | Abort:
         raise ValueError("the trailer is not written in the form that can be written again")
     if document.get("ok") is not False:
         return Trailer.read(document)
-    reader = _Reader(document, "trailer")
+    reader = Reader(document, "trailer")
     reader.take("ok", bool)
-    abort = Abort(reason=reader.take("reason", str), statuses=reader.numbers("statuses"))
+    abort = Abort(
+        reason=reader.take("reason", str), statuses=reader.numbers("statuses"), final=reader.take("final", bool)
+    )
     reader.end()
     return abort
 
 
 @dataclasses.dataclass(frozen=True)
 class Ack:
-    """The store's answer to ``receive`` and ``stat``: the dump that it holds, or the reason why it does not."""
+    """The store's answer to ``receive`` and ``stat``: the dump that it holds, or the reason why it does not.
+
+    ``final`` goes with a reason: trying again would change nothing.
+    """
 
     name: str = ""
     bytes: int = 0
     sha256: str = ""
     reason: str = ""
+    final: bool = False
 
     @property
     def ok(self) -> bool:
@@ -230,52 +215,93 @@ class Ack:
 
     def document(self) -> Document:
         if self.reason:
-            return {"ok": False, "reason": self.reason}
+            return {"ok": False, "reason": self.reason, "final": self.final}
         return {"ok": True, "name": self.name, "bytes": self.bytes, "sha256": self.sha256}
 
 
 def read_ack(content: bytes) -> Ack:
     """Read the store's answer; ValueError where it is none."""
-    reader = _Reader(decode(content, "answer of the store"), "answer of the store")
+    reader = Reader(decode(content, "answer of the store"), "answer of the store")
     if reader.take("ok", bool):
         ack = Ack(name=reader.take("name", str), bytes=reader.count("bytes"), sha256=reader.sha256("sha256"))
     else:
-        ack = Ack(reason=reader.take("reason", str) or "the store gave no reason")
+        reason = reader.take("reason", str) or "the store gave no reason"
+        ack = Ack(reason=reason, final=reader.take("final", bool, default=False))
     reader.end()
     return ack
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What lies beside a dump in the store. ``received`` is by the store's own clock."""
+    """What lies beside a dump in the store.
+
+    ``received`` is by the store's own clock; ``signature`` is the armoured one of `Trailer.signed`. An adopted dump,
+    made before there were signatures, has none and says so.
+    """
 
     received: str
     trailer: Trailer
+    signature: str = ""
+    adopted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.adopted == bool(self.signature):
+            raise ValueError("a manifest has either a signature or is that of an adopted dump")
 
     def document(self) -> Document:
-        return {"format": MANIFEST_FORMAT, "received": self.received, "trailer": self.trailer.document()}
+        return {
+            "format": MANIFEST_FORMAT,
+            "received": self.received,
+            "signature": self.signature,
+            "trailer": self.trailer.document(),
+            **({"adopted": True} if self.adopted else {}),
+        }
 
     @classmethod
     def read(cls, content: bytes) -> Manifest:
         """Read a manifest; ValueError where it is none or of another format."""
-        reader = _Reader(decode(content, "manifest"), "manifest")
+        reader = Reader(decode(content, "manifest"), "manifest")
         form = reader.take("format", int)
         if form != MANIFEST_FORMAT:
             raise ValueError(f"the manifest has format {form}; this version reads format {MANIFEST_FORMAT}")
-        manifest = cls(received=reader.time("received"), trailer=Trailer.read(reader.take("trailer", dict)))
+        manifest = cls(
+            received=reader.time("received"),
+            trailer=Trailer.read(reader.take("trailer", dict)),
+            signature=reader.take("signature", str),
+            adopted=reader.take("adopted", bool, default=False),
+        )
         reader.end()
         return manifest
 
 
+def _named(name: DumpName) -> Document:
+    return {"name": str(name), "database": name.database, "kind": name.kind, "encrypted": name.encrypted}
+
+
+def _name(reader: Reader) -> DumpName:
+    """The name, which says the same as what stands beside it."""
+    name = DumpName.parse(reader.take("name", str))
+    said = (reader.take("database", str), reader.take("kind", str), reader.take("encrypted", bool))
+    if said != (name.database, name.kind, name.encrypted):
+        raise ValueError(f"{name} differs from the database, kind or encryption beside it")
+    return name
+
+
+def _check_protocol(reader: Reader) -> None:
+    protocol = reader.take("protocol", int)
+    if protocol != PROTOCOL:
+        raise ValueError(f"the other side speaks protocol {protocol}, this one {PROTOCOL}: upgrade the older one")
+
+
 def _table(value: t.Any, name: str) -> TableData:
-    reader = _Reader(_object(value, name), f"trailer's table {name}")
+    reader = Reader(_object(value, name), f"trailer's table {name}")
     table = TableData(rows=reader.count("rows"), bytes=reader.count("bytes"), sha256=reader.sha256("sha256"))
     reader.end()
     return table
 
 
 def _sequence(value: t.Any, name: str) -> SequenceValue:
-    reader = _Reader(_object(value, name), f"trailer's sequence {name}")
+    reader = Reader(_object(value, name), f"trailer's sequence {name}")
     sequence = SequenceValue(value=reader.take("value", int), called=reader.take("called", bool))
     reader.end()
     return sequence
@@ -287,7 +313,7 @@ def _object(value: t.Any, name: str) -> dict[str, t.Any]:
     return value
 
 
-def _names(values: list[t.Any]) -> list[str]:
+def _names(values: list[t.Any], what: str) -> list[str]:
     if not all(isinstance(value, str) for value in values):
-        raise ValueError("via_root in the trailer holds what is not a name")
+        raise ValueError(f"{what} holds what is not a name")
     return values

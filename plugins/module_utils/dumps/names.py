@@ -1,7 +1,11 @@
 # Copyright (c) The taaraxtak.production authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The names of dumps: ``DATABASE_YYYY-MM-DD-HH.MM.SS.sql.zst``, in UTC, and of the manifest beside each."""
+"""The names of artefacts, in UTC, and of the manifest beside each.
+
+``DATABASE_YYYY-MM-DD-HH.MM.SS.sql.zst`` is the dump of a database, ``….globals.sql.zst`` the cluster's roles and their
+settings, named by the first database of the configuration. What is encrypted ends in ``.age`` too.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +14,34 @@ import datetime as dt
 import re
 
 SUFFIX = ".sql.zst"
+ENCRYPTED_SUFFIX = ".age"
 MANIFEST_SUFFIX = ".manifest.json"
 PARTIAL_SUFFIX = ".partial"
+DUMP, GLOBALS = "dump", "globals"
+_KINDS = {DUMP: "", GLOBALS: ".globals"}
 _STAMP = "%Y-%m-%d-%H.%M.%S"
 
 # 63 bytes is PostgreSQL's limit for a name; a leading dash would be an option, a leading dot a hidden file.
 _DATABASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}", re.ASCII)
 _NAME = re.compile(
-    r"([A-Za-z0-9_][A-Za-z0-9_-]{0,62})_([0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{2}\.[0-9]{2}\.[0-9]{2})\.sql\.zst", re.ASCII
+    r"([A-Za-z0-9_][A-Za-z0-9_-]{0,62})_([0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{2}\.[0-9]{2}\.[0-9]{2})"
+    r"(\.globals)?\.sql\.zst(\.age)?",
+    re.ASCII,
 )
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class DumpName:
-    """What the name of a dump says: the database and the second, in UTC, in which the dump was started."""
+    """What the name of an artefact says.
+
+    The database (for globals: the configuration's first), the second, in UTC, in which it was started, its kind (`DUMP`
+    or `GLOBALS`) and whether it is encrypted.
+    """
 
     database: str
     started: dt.datetime
+    kind: str = DUMP
+    encrypted: bool = False
 
     def __post_init__(self) -> None:
         if _DATABASE.fullmatch(self.database) is None:
@@ -34,6 +49,8 @@ class DumpName:
                 f"the database name {self.database!r} can't be part of a file name: dumps are made of databases whose "
                 "names have ASCII letters, digits, _ and - alone, at most 63 of them, and no - at the beginning"
             )
+        if self.kind not in _KINDS:
+            raise ValueError(f"the kind {self.kind!r} is not known: it is {DUMP} or {GLOBALS}")
         if self.started.utcoffset() != dt.timedelta(0):
             raise ValueError("the time in the name of a dump must be in UTC")
         if self.started.microsecond:
@@ -41,7 +58,12 @@ class DumpName:
 
     def __str__(self) -> str:
         stamp = self.started.strftime(_STAMP).rjust(19, "0")
-        return f"{self.database}_{stamp}{SUFFIX}"
+        return f"{self.database}_{stamp}{_KINDS[self.kind]}{SUFFIX}{ENCRYPTED_SUFFIX if self.encrypted else ''}"
+
+    @property
+    def artefact(self) -> str:
+        """What a request calls it: the database, or `GLOBALS`."""
+        return GLOBALS if self.kind == GLOBALS else self.database
 
     @property
     def manifest(self) -> str:
@@ -58,7 +80,7 @@ class DumpName:
             started = dt.datetime.strptime(match[2], _STAMP).replace(tzinfo=dt.UTC)
         except ValueError:
             raise ValueError(f"{_shown(name)} is not the name of a dump: there is no such date or time") from None
-        return cls(match[1], started)
+        return cls(match[1], started, GLOBALS if match[3] else DUMP, match[4] is not None)
 
 
 def manifest_owner(file_name: str) -> DumpName | None:

@@ -20,9 +20,10 @@ else:
     MISSING_DRIVER = None
 
 from .counts import Counted
-from .processes import DumpError
+from .processes import DumpError, FinalError
 from .scan import qualified
 
+APPLICATION = "taaraxtak dump"
 # A session whose client is gone ends within this many milliseconds, even in the middle of a query (14 and newer).
 CONNECTION_CHECK = "-c client_connection_check_interval=1000"
 # What the role or the database may have set must not cut a long dump, hide rows or change a name's meaning.
@@ -75,6 +76,34 @@ SELECT pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, to_jsonb(d)->>
   FROM pg_database d WHERE d.datname = current_database()
 """
 
+# What pg_dump would stumble over: it locks tables and partition roots and reads sequences.
+_UNREADABLE = """
+SELECT n.nspname, c.relname
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+   AND NOT has_table_privilege(c.oid, 'SELECT')
+   AND NOT EXISTS (SELECT FROM pg_depend d
+                    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0 AND d.deptype = 'e')
+ ORDER BY 1, 2
+"""
+
+_HIDDEN = """
+SELECT n.nspname, c.relname
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p') AND c.relrowsecurity AND row_security_active(c.oid)
+ ORDER BY 1, 2
+"""
+
+_FOREIGN = """
+SELECT n.nspname, c.relname
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'f'
+ ORDER BY 1, 2
+"""
+
+# So many are named in a reason.
+_SHOWN = 5
+
 
 @dataclasses.dataclass(frozen=True)
 class Table:
@@ -100,63 +129,31 @@ class TablesChangedError(DumpError):
     """The tables are others than those that were found a moment ago."""
 
 
-class Snapshot:
-    """A REPEATABLE READ READ ONLY transaction, exported for pg_dump, with its tables locked against change."""
+class Session:
+    """A session whose settings are the dump's alone."""
 
-    def __init__(self, *, database: str, socket: str, port: int, role: str, lock_wait_timeout: int) -> None:
+    def __init__(self, *, database: str, socket: str, port: int, role: str) -> None:
         if MISSING_DRIVER is not None:
-            raise DumpError(f"the package python3-psycopg2 is missing on this host: {MISSING_DRIVER}")
+            raise FinalError(f"the package python3-psycopg2 is missing on this host: {MISSING_DRIVER}")
         try:
             self._connection = psycopg2.connect(
                 dbname=database,
                 host=socket,
                 port=port,
                 user=role or None,
-                application_name="taaraxtak dump",
+                application_name=APPLICATION,
                 client_encoding="UTF8",
                 options=_OPTIONS,
             )
         except psycopg2.OperationalError as error:
-            raise DumpError(f"could not connect to the database {database}: {str(error).strip()}") from error
-        try:
-            self._begin(lock_wait_timeout)
-        except BaseException:
-            self.close()
-            raise
-
-    def _begin(self, lock_wait_timeout: int) -> None:
-        version = self._connection.server_version
-        if version < OLDEST_SERVER:
-            raise DumpError(f"PostgreSQL {version // 10000} is too old: 14 is the oldest that is supported")
-        if version >= 170000:
-            self._connection.autocommit = True
-            self._rows(sql.SQL("SET transaction_timeout = 0"))
-            self._connection.autocommit = False
-        self._connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-        self.tables = self._lock_then_look(lock_wait_timeout)
-        self._refuse_large_objects()
-        self.id: str = self._rows(sql.SQL("SELECT pg_export_snapshot()"))[0][0]
-
-    def count(self) -> list[Counted]:
-        """The rows of each table in the snapshot."""
-        return [
-            Counted(name=qualified(table.schema, table.name), rows=self._rows(table.counting())[0][0], root=table.root)
-            for table in self.tables
-        ]
+            # Before a session there is no SQLSTATE, only the server's sentence.
+            kind = FinalError if f'database "{database}" does not exist' in str(error) else DumpError
+            raise kind(f"could not connect to the database {database}: {str(error).strip()}") from error
 
     def server_version(self) -> str:
         """Such as ``15.8``."""
         version: str = self._rows(sql.SQL("SHOW server_version"))[0][0]
         return version
-
-    def settings(self) -> dict[str, str]:
-        """What the database must be created with to take the dump: encoding and locale."""
-        names = ("encoding", "collate", "ctype", "provider", "locale")
-        return {name: value for name, value in zip(names, self._rows(sql.SQL(_SETTINGS))[0], strict=True) if value}
-
-    def extensions(self) -> dict[str, str]:
-        """The version of each extension."""
-        return dict(self._rows(sql.SQL("SELECT extname, extversion FROM pg_extension ORDER BY 1")))
 
     def cancel(self) -> None:
         """End a query that runs; another thread may call it. Where it can't be reached, its own failure says so."""
@@ -167,14 +164,107 @@ class Snapshot:
         """End the session."""
         self._connection.close()
 
-    def _refuse_large_objects(self) -> None:
-        found = self._rows(sql.SQL("SELECT oid FROM pg_largeobject_metadata ORDER BY 1 LIMIT 6"))
-        if found:
-            named = ", ".join(str(oid) for (oid,) in found[:5]) + (", …" if len(found) > 5 else "")
-            raise DumpError(
-                f"the database holds large objects ({named}), which a dump can't prove: remove them (lo_unlink) or "
-                "keep their content in a column of type bytea"
+    def _rows(self, query: sql.Composable) -> list[t.Any]:
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(query)
+                return list(cursor.fetchall()) if cursor.description else []
+        except psycopg2.Error as error:
+            kind = TablesChangedError if error.pgcode in _GONE else DumpError
+            raise kind(f"the snapshot failed: {str(error).strip()}") from error
+
+
+class Roles(Session):
+    """What the globals are held against."""
+
+    def names(self) -> set[str]:
+        """The roles that pg_dumpall writes: all but PostgreSQL's own."""
+        return {name for (name,) in self._rows(sql.SQL("SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_'"))}
+
+
+class Snapshot(Session):
+    """A REPEATABLE READ READ ONLY transaction, exported for pg_dump, with its tables locked against change.
+
+    ``left_out`` names what the database holds and the dump does not: the rows of foreign tables and, where
+    *leave_out_large_objects* allows it, large objects.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: str,
+        socket: str,
+        port: int,
+        role: str,
+        lock_wait_timeout: int,
+        leave_out_large_objects: bool = False,
+    ) -> None:
+        super().__init__(database=database, socket=socket, port=port, role=role)
+        self.left_out: tuple[str, ...] = ()
+        try:
+            self._begin(lock_wait_timeout)
+            self._look_for_what_is_left_out(leave_out_large_objects)
+            self.id: str = self._rows(sql.SQL("SELECT pg_export_snapshot()"))[0][0]
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, lock_wait_timeout: int) -> None:
+        version = self._connection.server_version
+        if version < OLDEST_SERVER:
+            raise FinalError(f"PostgreSQL {version // 10000} is too old: 14 is the oldest that is supported")
+        if version >= 170000:
+            self._connection.autocommit = True
+            self._rows(sql.SQL("SET transaction_timeout = 0"))
+            self._connection.autocommit = False
+        self._connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        self.tables = self._lock_then_look(lock_wait_timeout)
+
+    def size(self) -> int:
+        """Bytes that the tables take on the disk, about as many as their text has."""
+        oids = [table.oid for table in self.tables]
+        query = sql.SQL("SELECT coalesce(sum(pg_table_size(oid)), 0)::bigint FROM unnest({}::oid[]) AS x (oid)")
+        size: int = self._rows(query.format(sql.Literal(oids)))[0][0]
+        return size
+
+    def count(self) -> list[Counted]:
+        """The rows of each table in the snapshot."""
+        return [
+            Counted(name=qualified(table.schema, table.name), rows=self._rows(table.counting())[0][0], root=table.root)
+            for table in self.tables
+        ]
+
+    def settings(self) -> dict[str, str]:
+        """What the database must be created with to take the dump: encoding and locale."""
+        names = ("encoding", "collate", "ctype", "provider", "locale")
+        return {name: value for name, value in zip(names, self._rows(sql.SQL(_SETTINGS))[0], strict=True) if value}
+
+    def extensions(self) -> dict[str, str]:
+        """The version of each extension."""
+        return dict(self._rows(sql.SQL("SELECT extname, extversion FROM pg_extension ORDER BY 1")))
+
+    def _look_for_what_is_left_out(self, leave_out_large_objects: bool) -> None:
+        large = self._rows(sql.SQL("SELECT oid FROM pg_largeobject_metadata ORDER BY 1 LIMIT 6"))
+        if large and not leave_out_large_objects:
+            raise FinalError(
+                f"the database holds large objects ({_listed([str(oid) for (oid,) in large])}), which a dump can't "
+                "prove: remove them (lo_unlink), keep their content in a column of type bytea, or leave them out by "
+                "setting leave_out_large_objects"
             )
+        foreign = [f"rows of the foreign table {name}" for name in self._named(_FOREIGN)]
+        self.left_out = (*foreign, *(["large objects"] if large else []))
+
+    def _refuse_what_can_not_be_read(self) -> None:
+        """Say it of all tables, before one lock is taken: pg_dump stops at the first that it comes to."""
+        if unreadable := self._named(_UNREADABLE):
+            raise FinalError(f"permission denied: the dump's role may not read {_listed(unreadable)}")
+        if hidden := self._named(_HIDDEN):
+            raise FinalError(
+                f"row-level security would hide rows of {_listed(hidden)} from the dump: its role must have BYPASSRLS"
+            )
+
+    def _named(self, query: str) -> list[str]:
+        return [qualified(schema, name) for schema, name in self._rows(sql.SQL(query))]
 
     def _lock_then_look(self, lock_wait_timeout: int) -> list[Table]:
         """The tables of a snapshot that is younger than the locks on all of them.
@@ -183,6 +273,7 @@ class Snapshot:
         """
         for _attempt in range(_ATTEMPTS):
             # A transaction of its own: the snapshot that this takes must not be the dump's.
+            self._refuse_what_can_not_be_read()
             found = self._find_tables()
             self._connection.rollback()
             try:
@@ -215,11 +306,6 @@ class Snapshot:
             self._rows(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(sql.SQL(", ").join(names)))
         self._rows(sql.SQL("SET LOCAL lock_timeout = 0"))
 
-    def _rows(self, query: sql.Composable) -> list[t.Any]:
-        try:
-            with self._connection.cursor() as cursor:
-                cursor.execute(query)
-                return list(cursor.fetchall()) if cursor.description else []
-        except psycopg2.Error as error:
-            kind = TablesChangedError if error.pgcode in _GONE else DumpError
-            raise kind(f"the snapshot failed: {str(error).strip()}") from error
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")

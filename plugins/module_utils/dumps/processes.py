@@ -33,6 +33,15 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 class DumpError(Exception):
     """What makes a dump fail, in a sentence."""
 
+    # Whether trying again would change nothing.
+    final = False
+
+
+class FinalError(DumpError):
+    """What trying again would not change."""
+
+    final = True
+
 
 def hold_signals() -> None:
     """From here to the end of this process, no signal that asks it to end comes between: what is left is short.
@@ -119,6 +128,11 @@ class Child:
         if self.process.stdin is not None:
             self.process.stdin.close()
 
+    def close_output(self) -> None:
+        """Leave its standard output to another child that was given it."""
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
     def kill(self) -> None:
         """Kill it, if it runs; `wait` then says nothing of it."""
         if self.process.poll() is None:
@@ -132,17 +146,19 @@ class Child:
         except subprocess.TimeoutExpired:
             raise DumpError(f"{self.name} did not end within {timeout:g} s") from None
 
+    def said(self) -> str:
+        """The end of what it said on stderr, where that is kept."""
+        if self._stderr is None:
+            return ""
+        size = os.fstat(self._stderr).st_size
+        return os.pread(self._stderr, MESSAGE_LIMIT, max(0, size - MESSAGE_LIMIT)).decode("utf-8", "replace").strip()
+
     def complaint(self) -> str:
         """A sentence about a status other than 0; "" for 0 and where it was killed by us."""
         status = self.process.returncode
         if not status or self._ended_by_us:
             return ""
-        said = ""
-        if self._stderr is not None:
-            size = os.fstat(self._stderr).st_size
-            said = (
-                os.pread(self._stderr, MESSAGE_LIMIT, max(0, size - MESSAGE_LIMIT)).decode("utf-8", "replace").strip()
-            )
+        said = self.said()
         how = f"was ended by signal {-status}" if status < 0 else f"failed with exit status {status}"
         return f"{self.name} {how}" + (f": {said}" if said else "")
 
@@ -162,8 +178,7 @@ class Child:
                 continue
         else:
             say("taaraxtak", f"{self.name} (process {self.process.pid}) could not be ended", error=True)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        self.close_output()
 
 
 class Clock:

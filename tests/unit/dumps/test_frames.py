@@ -10,6 +10,7 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.frames 
     END,
     FRAME_LIMIT,
     HEADER_LIMIT,
+    SIGNATURE_LIMIT,
     FrameDecoder,
     Section,
     StreamDecoder,
@@ -38,28 +39,45 @@ def test_frames_come_out_as_they_went_in(payloads: list[bytes], cuts: list[int])
     assert not decoder.inside
 
 
-@given(header=st.binary(max_size=50), payloads=PAYLOADS, trailer=st.binary(max_size=50), cuts=CUTS)
-def test_a_stream_comes_out_as_it_went_in(
-    header: bytes, payloads: list[bytes], trailer: bytes, cuts: list[int]
-) -> None:
+DOCUMENTS = st.tuples(st.binary(max_size=50), PAYLOADS, st.binary(max_size=50), st.binary(max_size=50))
+Documents = tuple[bytes, list[bytes], bytes, bytes]
+
+
+def stream(documents: Documents) -> bytes:
+    """Header, payloads, trailer and signature as they are written."""
+    header, payloads, trailer, signature = documents
     data = b"".join(prefix(len(payload)) + payload for payload in payloads)
+    return section(header) + data + END + section(trailer) + section(signature)
+
+
+def parts(documents: Documents) -> list[tuple[Section, bytes]]:
+    """What a decoder should make of that."""
+    header, payloads, trailer, signature = documents
+    data = [(Section.DATA, payload) for payload in payloads]
+    return [(Section.HEADER, header), *data, (Section.TRAILER, trailer), (Section.SIGNATURE, signature)]
+
+
+@given(documents=DOCUMENTS, cuts=CUTS)
+def test_a_stream_comes_out_as_it_went_in(documents: Documents, cuts: list[int]) -> None:
     decoder = StreamDecoder()
-    found = [
-        part for piece in pieces(section(header) + data + END + section(trailer), cuts) for part in decoder.feed(piece)
-    ]
-    assert found == [
-        (Section.HEADER, header),
-        *((Section.DATA, payload) for payload in payloads),
-        (Section.TRAILER, trailer),
-    ]
+    assert [part for piece in pieces(stream(documents), cuts) for part in decoder.feed(piece)] == parts(documents)
     assert decoder.ended
 
 
-@given(payloads=PAYLOADS, cut=st.integers(0, 10_000))
-def test_a_stream_that_is_cut_has_not_ended(payloads: list[bytes], cut: int) -> None:
-    content = section(b"h") + b"".join(prefix(len(payload)) + payload for payload in payloads) + END + section(b"t")
-    decoder = StreamDecoder()
-    decoder.feed(content[: cut % len(content)])
+@given(several=st.lists(DOCUMENTS, max_size=4), cuts=CUTS)
+def test_streams_that_follow_each_other_come_out_as_they_went_in(several: list[Documents], cuts: list[int]) -> None:
+    decoder = StreamDecoder(many=True)
+    content = b"".join(stream(documents) for documents in several)
+    found = [part for piece in pieces(content, cuts) for part in decoder.feed(piece)]
+    assert found == [part for documents in several for part in parts(documents)]
+    assert decoder.ended
+
+
+@given(documents=DOCUMENTS, many=st.booleans(), cut=st.integers(0, 10_000))
+def test_a_stream_that_is_cut_has_not_ended(documents: Documents, many: bool, cut: int) -> None:
+    content = stream(documents)
+    decoder = StreamDecoder(many=many)
+    decoder.feed(content[: 1 + cut % (len(content) - 1)])
     assert not decoder.ended
 
 
@@ -85,9 +103,14 @@ def test_a_header_over_its_limit_is_refused() -> None:
         StreamDecoder().feed(section(bytes(HEADER_LIMIT + 1)))
 
 
+def test_a_signature_over_its_limit_is_refused() -> None:
+    with pytest.raises(ValueError, match="the signature is larger"):
+        StreamDecoder().feed(stream((b"h", [], b"t", bytes(SIGNATURE_LIMIT + 1))))
+
+
 @pytest.mark.parametrize("more", [b"\0", b"\0\0\0\0", b"\0\0\0\1x"])
 def test_a_stream_that_goes_on_after_its_end_is_refused(more: bytes) -> None:
     decoder = StreamDecoder()
-    decoder.feed(section(b"h") + END + section(b"t"))
+    decoder.feed(stream((b"h", [], b"t", b"s")))
     with pytest.raises(ValueError, match="goes on"):
         decoder.feed(more)

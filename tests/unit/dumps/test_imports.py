@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 DUMPS = Path(__file__).resolve().parents[3] / "plugins" / "module_utils" / "dumps"
-CORE = {"names", "frames", "scan", "counts", "manifest"}
+CORE = {"counts", "frames", "freshness", "incidents", "manifest", "metrics", "names", "reader", "retention", "scan"}
 IO = {
     "os",
     "subprocess",
@@ -35,7 +35,8 @@ def imports(path: Path) -> tuple[set[str], set[str]]:
             elsewhere |= {name.name.partition(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level < 2, f"{path.name} reaches out of its folder"
-            (here if node.level else elsewhere).add((node.module or "").partition(".")[0])
+            names = [node.module] if node.module else [name.name for name in node.names]
+            (here if node.level else elsewhere).update(name.partition(".")[0] for name in names)
     return elsewhere, here
 
 

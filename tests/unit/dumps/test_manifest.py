@@ -13,12 +13,13 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.manifes
     Ack,
     Header,
     Manifest,
+    Request,
     Trailer,
     encode,
     read_ack,
     read_trailer,
 )
-from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import DumpName, utc_text
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import DUMP, GLOBALS, DumpName, utc_text
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.scan import SequenceValue, TableData
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,14 +39,16 @@ TRAILER = Trailer(
     versions={"server": "15.8"},
     settings={"encoding": "UTF8"},
     extensions={"plpgsql": "1.0"},
+    left_out=("large objects",),
 )
+SIGNATURE = "-----BEGIN SSH SIGNATURE-----\n…\n-----END SSH SIGNATURE-----\n"
 
 SHA256 = st.text("0123456789abcdef", min_size=64, max_size=64)
 COUNTS = st.integers(0, 2**63)
 TEXTS = st.dictionaries(st.text(), st.text(), max_size=3)
 TRAILERS = st.builds(
     Trailer,
-    name=st.just(NAME),
+    name=st.builds(DumpName, st.just("taaraxtak"), st.just(NAME.started), st.just(DUMP), st.booleans()),
     started=st.just("2026-11-22T03:00:00Z"),
     finished=st.just("2026-11-22T03:00:01Z"),
     statuses=st.dictionaries(st.text(), st.just(0), max_size=3),
@@ -58,6 +61,8 @@ TRAILERS = st.builds(
     versions=TEXTS,
     settings=TEXTS,
     extensions=TEXTS,
+    left_out=st.lists(st.text(), max_size=3).map(tuple),
+    roles=COUNTS,
 )
 
 
@@ -65,22 +70,59 @@ TRAILERS = st.builds(
 def test_a_trailer_is_read_as_written(trailer: Trailer) -> None:
     content = encode(trailer.document())
     assert read_trailer(content) == trailer
-    assert encode(Trailer.read(json.loads(content)).document()) == content
+    assert Trailer.read(json.loads(content)).signed == content
 
 
-@given(trailer=TRAILERS)
-def test_a_manifest_is_read_as_written(trailer: Trailer) -> None:
-    manifest = Manifest(received="2026-11-22T03:02:00Z", trailer=trailer)
+@given(trailer=TRAILERS, adopted=st.booleans())
+def test_a_manifest_is_read_as_written(trailer: Trailer, adopted: bool) -> None:
+    signature = "" if adopted else SIGNATURE
+    manifest = Manifest(received="2026-11-22T03:02:00Z", trailer=trailer, signature=signature, adopted=adopted)
     assert Manifest.read(encode(manifest.document())) == manifest
 
 
 def test_header_abort_and_answers_are_read_as_written() -> None:
     header = Header(name=NAME, started="2026-11-22T03:00:00Z")
     assert Header.read(encode(header.document())) == header
-    abort = Abort(reason="it's broken", statuses={"pg_dump": -9})
-    assert read_trailer(encode(abort.document())) == abort
-    for ack in (Ack(name=str(NAME), bytes=1, sha256="0" * 64), Ack(reason="no")):
+    for abort in (Abort(reason="it's broken", statuses={"pg_dump": -9}), Abort(reason="no such database", final=True)):
+        assert read_trailer(encode(abort.document())) == abort
+    for ack in (Ack(name=str(NAME), bytes=1, sha256="0" * 64), Ack(reason="no"), Ack(reason="full", final=True)):
         assert read_ack(encode(ack.document())) == ack
+    request = Request(("globals", "taaraxtak"))
+    assert Request.read(encode(request.document())) == request
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"protocol": 1, "artefacts": ["a"]}, "speaks protocol 1, this one 2"),
+        ({"artefacts": ["a"]}, "lacks protocol"),
+        ({"protocol": 2, "artefacts": []}, "must name what it wants"),
+        ({"protocol": 2, "artefacts": ["a", "a"]}, "each thing once"),
+        ({"protocol": 2, "artefacts": [1]}, "not a name"),
+        ({"protocol": 2, "artefacts": "a"}, "not of type list"),
+        ({"protocol": 2, "artefacts": ["a"], "to": "me"}, "not known here: to"),
+    ],
+)
+def test_a_request_with_anything_amiss_is_refused(document: t.Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Request.read(encode(document))
+
+
+def test_globals_hold_no_tables() -> None:
+    globals_name = DumpName("taaraxtak", NAME.started, GLOBALS)
+    empty = dataclasses.replace(TRAILER, name=globals_name, tables={}, sequences={}, extensions={}, roles=4)
+    assert read_trailer(encode(empty.document())) == empty
+    with pytest.raises(ValueError, match="names tables"):
+        read_trailer(encode(dataclasses.replace(TRAILER, name=globals_name).document()))
+
+
+def test_a_manifest_is_signed_or_adopted() -> None:
+    for signature, adopted in (("", False), (SIGNATURE, True)):
+        with pytest.raises(ValueError, match="either a signature or"):
+            Manifest(received="2026-11-22T03:02:00Z", trailer=TRAILER, signature=signature, adopted=adopted)
+    document = Manifest(received="2026-11-22T03:02:00Z", trailer=TRAILER, signature=SIGNATURE).document()
+    with pytest.raises(ValueError, match="either a signature or"):
+        Manifest.read(encode({**document, "signature": ""}))
 
 
 def test_the_rows_of_a_dump_are_those_of_its_tables() -> None:
@@ -97,7 +139,10 @@ def test_the_rows_of_a_dump_are_those_of_its_tables() -> None:
         ({"sha256": "0" * 63}, "sha256 in the trailer is not a SHA-256"),
         ({"sha256": "A" * 64}, "sha256 in the trailer is not a SHA-256"),
         ({"name": "../x"}, "is not the name of a dump"),
-        ({"database": "other"}, "name and database differ"),
+        ({"database": "other"}, "differs from the database, kind or encryption"),
+        ({"kind": "globals"}, "differs from the database, kind or encryption"),
+        ({"encrypted": True}, "differs from the database, kind or encryption"),
+        ({"left_out": [1]}, "not a name"),
         ({"started": "yesterday"}, "is not a time"),
         ({"tables": {"a": {"rows": 1}}}, "lacks bytes"),
         ({"tables": {"a": 1}}, "is not an object"),
@@ -143,22 +188,22 @@ def test_what_is_no_trailer_is_refused(content: bytes, said: str) -> None:
 
 @given(content=st.binary())
 def test_noise_is_never_a_document(content: bytes) -> None:
-    for read in (read_trailer, read_ack, Header.read, Manifest.read):
+    for read in (read_trailer, read_ack, Header.read, Manifest.read, Request.read):
         with pytest.raises(ValueError, match=r"."):
             read(content)
 
 
 def test_another_protocol_or_format_is_named() -> None:
     header = Header(name=NAME, started="2026-11-22T03:00:00Z").document()
-    with pytest.raises(ValueError, match="speaks protocol 2, this one 1"):
-        Header.read(encode({**header, "protocol": 2}))
-    manifest = Manifest(received="2026-11-22T03:02:00Z", trailer=TRAILER).document()
-    with pytest.raises(ValueError, match="has format 2"):
-        Manifest.read(encode({**manifest, "format": 2}))
+    with pytest.raises(ValueError, match="speaks protocol 1, this one 2"):
+        Header.read(encode({**header, "protocol": 1}))
+    manifest = Manifest(received="2026-11-22T03:02:00Z", trailer=TRAILER, signature=SIGNATURE).document()
+    with pytest.raises(ValueError, match="has format 1"):
+        Manifest.read(encode({**manifest, "format": 1}))
 
 
 def test_the_manifest_of_a_failed_dump_is_none() -> None:
-    manifest = Manifest(received="2026-11-22T03:02:00Z", trailer=TRAILER).document()
+    manifest = Manifest(received="2026-11-22T03:02:00Z", trailer=TRAILER, signature=SIGNATURE).document()
     with pytest.raises(ValueError, match="a dump that failed"):
         Manifest.read(encode({**manifest, "trailer": Abort(reason="x").document()}))
 

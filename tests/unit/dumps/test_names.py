@@ -6,6 +6,8 @@ import datetime as dt
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import (
+    DUMP,
+    GLOBALS,
     DumpName,
     manifest_owner,
     read_utc,
@@ -24,9 +26,23 @@ def test_a_name_reads_as_the_policy_writes_it() -> None:
     assert name.manifest == "taaraxtak_2026-11-22-03.00.00.sql.zst.manifest.json"
 
 
-@given(database=st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}", fullmatch=True), when=MOMENTS)
-def test_what_is_written_is_read_again(database: str, when: dt.datetime) -> None:
-    name = DumpName(database, when)
+def test_globals_and_what_is_encrypted_say_so() -> None:
+    assert str(DumpName("taaraxtak", NIGHT, GLOBALS)) == "taaraxtak_2026-11-22-03.00.00.globals.sql.zst"
+    assert str(DumpName("taaraxtak", NIGHT, encrypted=True)) == "taaraxtak_2026-11-22-03.00.00.sql.zst.age"
+    both = DumpName("taaraxtak", NIGHT, GLOBALS, encrypted=True)
+    assert str(both) == "taaraxtak_2026-11-22-03.00.00.globals.sql.zst.age"
+    assert both.manifest == "taaraxtak_2026-11-22-03.00.00.globals.sql.zst.age.manifest.json"
+    assert (both.artefact, DumpName("taaraxtak", NIGHT).artefact) == ("globals", "taaraxtak")
+
+
+@given(
+    database=st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}", fullmatch=True),
+    when=MOMENTS,
+    kind=st.sampled_from([DUMP, GLOBALS]),
+    encrypted=st.booleans(),
+)
+def test_what_is_written_is_read_again(database: str, when: dt.datetime, kind: str, encrypted: bool) -> None:
+    name = DumpName(database, when, kind, encrypted)
     assert DumpName.parse(str(name)) == name
     assert manifest_owner(name.manifest) == name
 
@@ -54,6 +70,10 @@ def test_no_other_text_is_a_name(text: str) -> None:
         "a_2026-11-22-03.00.00.sql.zst\0",
         "a_2026-11-22-03.00.00.sql.zst.partial",
         "a_2026-11-22-03.00.00.sql.gz",
+        "a_2026-11-22-03.00.00.sql.age",
+        "a_2026-11-22-03.00.00.sql.zst.age.age",
+        "a_2026-11-22-03.00.00.roles.sql.zst",
+        "a_2026-11-22-03.00.00.globals.globals.sql.zst",
         "a_2026-11-22T03:00:00.sql.zst",
         "a_2026-13-22-03.00.00.sql.zst",
         "a_2026-02-30-03.00.00.sql.zst",
@@ -74,6 +94,11 @@ def test_what_is_no_name_is_refused(text: str) -> None:
 def test_a_database_awkward_for_a_file_name_is_refused(database: str) -> None:
     with pytest.raises(ValueError, match="can't be part of a file name"):
         DumpName(database, NIGHT)
+
+
+def test_another_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="the kind 'roles' is not known"):
+        DumpName("a", NIGHT, "roles")
 
 
 def test_a_time_that_is_not_utc_is_refused() -> None:

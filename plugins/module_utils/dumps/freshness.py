@@ -1,0 +1,330 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the archive is as it should be: ok, warning or critical, and a sentence for each thing that is not.
+
+Only archived dumps with a right signature count, by the time at which the store received them. Under this policy no
+table shrinks by itself: rows that are gone are an alarm until an incident's file says why, or `Limits.look_back_days`
+are over.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import enum
+import itertools
+import typing as t
+
+from .incidents import Incident
+from .names import DUMP, GLOBALS, DumpName, utc_text
+
+# A clock may be corrected by so much without a word.
+CLOCK_STEP = dt.timedelta(hours=1)
+# A dump takes less, from its start to its arrival.
+ON_THE_WAY = dt.timedelta(hours=24)
+# Of what one dump lost against the one before, so many tables are named.
+NAMED = 20
+
+
+class Level(enum.IntEnum):
+    """How bad it is; the number is the exit status."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What is expected: ``databases`` that must have dumps (those that have one are judged too), and how fresh.
+
+    Hours and days with ``warning`` and ``critical`` are the age from which it is said so; 0 verified days: not asked.
+    """
+
+    # The metadata are config.MAY_BE_EMPTY, which reads files and so is not imported here.
+    databases: tuple[str, ...] = dataclasses.field(default=(), metadata={"empty": True})
+    globals_too: bool = True
+    archived_warning_hours: int = 26
+    archived_critical_hours: int = 50
+    verified_warning_days: int = 8
+    verified_critical_days: int = 15
+    drop_percent: int = 50
+    look_back_days: int = 7
+    quota_warning_percent: int = 80
+    waiting_warning_minutes: int = 60
+    waiting_critical_hours: int = 12
+    incident_longest_days: int = 31
+
+
+@dataclasses.dataclass(frozen=True)
+class Dump:
+    """An archived dump with a right signature. ``tables``: rows by table; ``verified``: a drill of it went well."""
+
+    name: DumpName
+    received: dt.datetime
+    bytes: int
+    raw_bytes: int
+    tables: t.Mapping[str, int]
+    verified: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """Bytes: what the dumps take, what they may (0: no quota), what the disk has free, what must stay free."""
+
+    used: int
+    quota: int
+    free: int
+    reserve: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Archive:
+    """What was found. ``wrong``: sentences about files that are unsigned, foreign, cut; ``odd``: less than that.
+
+    ``waiting``: what has arrived, by its time of arrival, and was not archived yet.
+    """
+
+    dumps: tuple[Dump, ...]
+    space: Space
+    incidents: tuple[Incident, ...] = ()
+    wrong: tuple[str, ...] = ()
+    odd: tuple[str, ...] = ()
+    waiting: tuple[tuple[str, dt.datetime], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be."""
+
+    level: Level
+    sentence: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """The figures of one database's dumps, or of its globals; None where there is no such dump."""
+
+    database: str
+    kind: str
+    number: int
+    archived: Dump | None
+    verified: Dump | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """The judgement, worst findings first."""
+
+    at: dt.datetime
+    findings: tuple[Finding, ...]
+    groups: tuple[Group, ...]
+    space: Space
+
+    @property
+    def level(self) -> Level:
+        return max((finding.level for finding in self.findings), default=Level.OK)
+
+    def document(self) -> dict[str, t.Any]:
+        """The verdict for JSON."""
+        return {
+            "level": str(self.level),
+            "at": utc_text(self.at),
+            "findings": [{"level": str(one.level), "sentence": one.sentence} for one in self.findings],
+            "groups": [
+                {
+                    "database": group.database,
+                    "kind": group.kind,
+                    "dumps": group.number,
+                    "archived": _shown(group.archived),
+                    "verified": _shown(group.verified),
+                }
+                for group in self.groups
+            ],
+            "space": dataclasses.asdict(self.space),
+        }
+
+
+def judge(archive: Archive, limits: Limits, now: dt.datetime) -> Verdict:
+    """Judge what was found in the *archive*."""
+    dumps = sorted(archive.dumps, key=lambda dump: (dump.received, dump.name))
+    groups = []
+    findings: list[Finding] = []
+    for database, kind in _expected(dumps, limits):
+        mine = [dump for dump in dumps if (dump.name.database, dump.name.kind) == (database, kind)]
+        verified = [dump for dump in mine if dump.verified]
+        group = Group(database, kind, len(mine), mine[-1] if mine else None, verified[-1] if verified else None)
+        groups.append(group)
+        findings += _age(group, limits, now)
+        findings += _replays(mine, limits, now)
+        if kind == DUMP:
+            findings += _drill(group, mine, limits, now)
+            findings += _losses(mine, archive.incidents, limits, now)
+    if not groups:
+        findings.append(Finding(Level.CRITICAL, "there is no archived dump at all"))
+    findings += _space(archive.space, limits)
+    findings += _waiting(archive.waiting, limits, now)
+    findings += [Finding(Level.CRITICAL, sentence) for sentence in archive.wrong]
+    findings += [Finding(Level.WARNING, sentence) for sentence in archive.odd]
+    findings += _incidents(archive.incidents, limits, now)
+    findings.sort(key=lambda finding: -finding.level)
+    return Verdict(now, tuple(findings), tuple(groups), archive.space)
+
+
+def _expected(dumps: t.Iterable[Dump], limits: Limits) -> list[tuple[str, str]]:
+    """Databases and kinds to judge: what is asked for first, then what else is there."""
+    wanted = [(database, DUMP) for database in limits.databases]
+    if limits.globals_too and limits.databases:
+        wanted.insert(0, (limits.databases[0], GLOBALS))
+    found = sorted({(dump.name.database, dump.name.kind) for dump in dumps})
+    return list(dict.fromkeys([*wanted, *found]))
+
+
+def _age(group: Group, limits: Limits, now: dt.datetime) -> t.Iterator[Finding]:
+    what = _what(group)
+    newest = group.archived
+    if newest is None:
+        yield Finding(Level.CRITICAL, f"{what}: there is no archived dump")
+        return
+    age = now - newest.received
+    level = _step(
+        age, dt.timedelta(hours=limits.archived_warning_hours), dt.timedelta(hours=limits.archived_critical_hours)
+    )
+    if level:
+        yield Finding(level, f"{what}: the newest archived dump is {_span(age)} old: {newest.name}")
+    if age < -CLOCK_STEP:
+        yield Finding(
+            Level.WARNING,
+            f"{what}: {newest.name} was received {_span(-age)} from now: this host's clock was wrong then, or is now",
+        )
+
+
+def _drill(group: Group, dumps: list[Dump], limits: Limits, now: dt.datetime) -> t.Iterator[Finding]:
+    """The age of the newest dump that a drill has verified; before there was a first one, that of the oldest dump."""
+    if not limits.verified_warning_days or not dumps:
+        return
+    newest = group.verified
+    age = now - (newest or dumps[0]).received
+    level = _step(
+        age, dt.timedelta(days=limits.verified_warning_days), dt.timedelta(days=limits.verified_critical_days)
+    )
+    if level and newest is not None:
+        yield Finding(level, f"{group.database}: the newest verified dump is {_span(age)} old: {newest.name}")
+    elif level:
+        yield Finding(level, f"{group.database}: there are dumps since {_span(age)}, and none of them was verified")
+
+
+def _replays(dumps: list[Dump], limits: Limits, now: dt.datetime) -> t.Iterator[Finding]:
+    """An old dump that is sent again has a right signature, and would seem fresh."""
+    start = now - dt.timedelta(days=limits.look_back_days)
+    for dump in dumps:
+        late = dump.received - dump.name.started
+        if (dump.received >= start or dump is dumps[-1]) and not -CLOCK_STEP <= late <= ON_THE_WAY:
+            yield Finding(
+                Level.CRITICAL,
+                f"{dump.name} was received at {utc_text(dump.received)}, which its own time does not fit: an old dump "
+                "was sent again, or a clock is wrong",
+            )
+
+
+def _losses(
+    dumps: list[Dump], incidents: tuple[Incident, ...], limits: Limits, now: dt.datetime
+) -> t.Iterator[Finding]:
+    """What a dump lost against the one before it, for each dump of the last days."""
+    start = now - dt.timedelta(days=limits.look_back_days)
+    for before, dump in itertools.pairwise(dumps):
+        # The newest is looked at however old it is.
+        if dump.received < start and dump is not dumps[-1]:
+            continue
+        fallen = [table for table, rows in before.tables.items() if dump.tables.get(table, -1) < rows]
+        unsaid = [
+            table
+            for table in sorted(fallen)
+            if not any(one.explains(dump.name, dump.received, table) for one in incidents)
+        ]
+        where = f"{dump.name.database}: in {dump.name}, against {before.name} before it,"
+        for table in unsaid[:NAMED]:
+            yield Finding(Level.CRITICAL, f"{where} {_loss(table, before, dump)}, and no incident says why")
+        if len(unsaid) > NAMED:
+            yield Finding(Level.CRITICAL, f"{where} {len(unsaid) - NAMED} more tables lost rows or are missing")
+        # Where all that shrank was said, the size is said with it.
+        explained = fallen and not unsaid
+        if dump.raw_bytes * 100 < before.raw_bytes * (100 - limits.drop_percent) and not explained:
+            yield Finding(
+                Level.CRITICAL,
+                f"{where} the text shrank from {before.raw_bytes} to {dump.raw_bytes} bytes, by more than "
+                f"{limits.drop_percent} %",
+            )
+
+
+def _loss(table: str, before: Dump, dump: Dump) -> str:
+    if table not in dump.tables:
+        return f"the table {table} is missing (it had {before.tables[table]} rows)"
+    return f"the table {table} went from {before.tables[table]} to {dump.tables[table]} rows"
+
+
+def _space(space: Space, limits: Limits) -> t.Iterator[Finding]:
+    if space.quota:
+        taken = f"the dumps take {space.used} of the {space.quota} bytes that they may"
+        if space.used >= space.quota:
+            yield Finding(Level.CRITICAL, f"{taken}: no more are taken in")
+        elif space.used * 100 >= space.quota * limits.quota_warning_percent:
+            yield Finding(Level.WARNING, taken)
+    if space.free < space.reserve:
+        yield Finding(
+            Level.CRITICAL,
+            f"{space.free} bytes are free, and {space.reserve} are held in reserve: no more are taken in",
+        )
+
+
+def _waiting(waiting: tuple[tuple[str, dt.datetime], ...], limits: Limits, now: dt.datetime) -> t.Iterator[Finding]:
+    for name, since in waiting:
+        age = now - since
+        level = _step(
+            age, dt.timedelta(minutes=limits.waiting_warning_minutes), dt.timedelta(hours=limits.waiting_critical_hours)
+        )
+        if level:
+            yield Finding(level, f"{name} arrived {_span(age)} ago and is not archived: does the archiver run?")
+
+
+def _incidents(incidents: tuple[Incident, ...], limits: Limits, now: dt.datetime) -> t.Iterator[Finding]:
+    """An incident without an end would be an alarm that is switched off."""
+    for incident in incidents:
+        if incident.until - now > dt.timedelta(days=limits.incident_longest_days):
+            yield Finding(
+                Level.WARNING,
+                f"the incident {incident.file} excuses losses until {utc_text(incident.until)}, more than "
+                f"{limits.incident_longest_days} days from now: give it a nearer end",
+            )
+
+
+def _step(age: dt.timedelta, warning: dt.timedelta, critical: dt.timedelta) -> Level:
+    """How bad an *age* is."""
+    return Level.CRITICAL if age >= critical else Level.WARNING if age >= warning else Level.OK
+
+
+def _what(group: Group) -> str:
+    return group.database if group.kind == DUMP else f"the {group.kind} of {group.database}"
+
+
+def _span(age: dt.timedelta) -> str:
+    """An age for people: days from two on, else hours, else minutes."""
+    minutes = int(age.total_seconds() // 60)
+    if minutes >= 2 * 24 * 60:
+        return f"{minutes // (24 * 60)} days"
+    return f"{minutes // 60} hours" if minutes >= 120 else f"{minutes} minutes"
+
+
+def _shown(dump: Dump | None) -> dict[str, t.Any] | None:
+    if dump is None:
+        return None
+    return {
+        "name": str(dump.name),
+        "received": utc_text(dump.received),
+        "bytes": dump.bytes,
+        "tables": len(dump.tables),
+    }

@@ -1,0 +1,87 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Was a trailer signed by the host that made the dump? ssh-keygen answers; the public keys are in a file of root's."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import subprocess
+import typing as t
+
+from .manifest import SIGNATURE_NAMESPACE
+from .processes import Child, FinalError, write_all
+
+KEYGEN = "/usr/bin/ssh-keygen"
+SIGNERS = "/etc/taaraxtak/dump_signers"
+# It takes milliseconds.
+TIMEOUT = 60.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Signers:
+    """Whose signatures count: the path of an ``allowed_signers`` file (ssh-keygen(1)), and of ssh-keygen."""
+
+    path: str = SIGNERS
+    keygen: str = KEYGEN
+
+    def verify(self, message: bytes, signature: str) -> str:
+        """The name of whose armoured *signature* of *message* this is; FinalError where it is nobody's."""
+        if not signature.strip():
+            raise FinalError("the dump is not signed")
+        if not os.access(self.path, os.R_OK):
+            raise FinalError(f"the keys that may sign could not be read from {self.path}: run the role dump_store")
+        with _memory("signature", signature.encode()) as armoured:
+            signed = f"/proc/self/fd/{armoured}"
+            # One name or several: a key may stand under more than one, and any of them will do.
+            name = _ask(
+                [self.keygen, "-Y", "find-principals", "-f", self.path, "-s", signed],
+                b"",
+                armoured,
+                "the dump is signed by a key that is not known here",
+            ).partition("\n")[0]
+            _ask(
+                [self.keygen, "-Y", "verify", "-f", self.path, "-I", name, "-n", SIGNATURE_NAMESPACE, "-s", signed],
+                message,
+                armoured,
+                "the dump's signature is wrong",
+            )
+        return name
+
+
+def _ask(command: list[str], message: bytes, armoured: int, wrong: str) -> str:
+    """What ssh-keygen says; DumpError with the sentence *wrong* where it says no."""
+    with _memory("message", message) as given, _memory("answer") as said:
+        child = Child(
+            command,
+            name="ssh-keygen",
+            keep_stderr=True,
+            stdin=given,
+            stdout=said,
+            pass_fds=[armoured],
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+            cwd="/",
+        )
+        try:
+            status = child.wait(TIMEOUT)
+        finally:
+            child.kill()
+            with contextlib.suppress(subprocess.SubprocessError):
+                child.process.wait(TIMEOUT)
+        if status != 0:
+            raise FinalError(f"{wrong}: {child.complaint()}")
+        return os.pread(said, 1 << 16, 0).decode("utf-8", "replace").strip()
+
+
+@contextlib.contextmanager
+def _memory(name: str, content: bytes = b"") -> t.Iterator[int]:
+    """A file that is in memory alone, at its beginning."""
+    descriptor = os.memfd_create(name)
+    try:
+        write_all(descriptor, content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,49 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sign a trailer with the key that the dumping user alone can read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+
+from .guard import Guard
+from .manifest import SIGNATURE_NAMESPACE
+from .pipeline import ENVIRONMENT, Settings
+from .processes import PIPE_SIZE, Child, DumpError, write_all
+
+
+def check_key(settings: Settings) -> None:
+    """DumpError where the key can't be read: better before an hour's dump than after it."""
+    try:
+        os.close(os.open(settings.signing_key, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        raise DumpError(f"the signing key could not be read: {error}") from error
+
+
+def sign(content: bytes, settings: Settings, guard: Guard) -> bytes:
+    """The armoured signature of *content*."""
+    child = guard.child(
+        Child(
+            [settings.ssh_keygen, "-Y", "sign", "-n", SIGNATURE_NAMESPACE, "-f", settings.signing_key],
+            name="ssh-keygen",
+            keep_stderr=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd="/",
+            env=ENVIRONMENT,
+        )
+    )
+    # It reads to the end before it says anything; where it stopped before that, its exit status says why.
+    with contextlib.suppress(BrokenPipeError):
+        write_all(child.input, content)
+    child.close_input()
+    signature = b""
+    while piece := os.read(child.output, PIPE_SIZE):
+        signature += piece
+    child.wait()
+    if problem := child.complaint():
+        raise DumpError(f"the dump could not be signed: {problem}")
+    return signature

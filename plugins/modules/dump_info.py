@@ -1,0 +1,193 @@
+#!/usr/bin/python
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dump_info
+short_description: Say which dumps a store holds, which of them count, and how old they are
+version_added: 0.1.0
+description:
+  - Reads the folders of a dump store on its host, checks the signature of each archived dump and looks for the results
+    of drills. Nothing is changed, and no dump's data are read.
+  - Only a dump that is archived and has a right signature counts. It is verified once a drill has restored it.
+  - Ages are by the clock of the store, from when it received the dump.
+options:
+  name:
+    description: Answer of the dump of this name only.
+    type: str
+    default: ""
+  database:
+    description: Answer of this database's dumps only. Globals bear the name of the first database that is dumped.
+    type: str
+    default: ""
+  kind:
+    description: Answer of dumps of databases only, or of those of the cluster's globals.
+    type: str
+    choices: [any, dump, globals]
+    default: any
+  settings:
+    description: The settings of the store that say where the dumps are, and whose signature is right.
+    type: path
+    default: /etc/taaraxtak/dump-keep.json
+extends_documentation_fragment:
+  - taaraxtak.production.attributes
+attributes:
+  check_mode:
+    details:
+      - The answer is the same.
+      - Where the store is not set up yet, it is empty in check mode, and RV(ignore:msg) says so.
+  diff_mode:
+    support: none
+    details: Nothing is ever changed.
+seealso:
+  - module: taaraxtak.production.dump_stream
+author:
+  - The taaraxtak.production authors (@taaraxtak)
+"""
+
+EXAMPLES = r"""
+- name: Look what the store holds of a database
+  taaraxtak.production.dump_info:
+    database: taaraxtak
+    kind: dump
+  become: true
+  register: store
+
+- name: Look whether the newest dump that counts is younger than a day
+  ansible.builtin.assert:
+    that: store.newest | map(attribute='archived') | select | selectattr('age_s', 'lt', 86400) | list | length == 1
+    quiet: true
+
+- name: Wait until a dump is archived
+  taaraxtak.production.dump_info:
+    name: taaraxtak_2026-11-22-03.00.00.sql.zst
+  become: true
+  register: one
+  until: one.dumps | selectattr('archived') | list
+  retries: 30
+  delay: 2
+"""
+
+RETURN = r"""
+dumps:
+  description: The dumps that are there, oldest first.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name of the dump, which is that of its file.
+      type: str
+    database:
+      description: The database; of globals the first one that is dumped.
+      type: str
+    kind:
+      description: V(dump) or V(globals).
+      type: str
+    encrypted:
+      description: Whether it is encrypted with age.
+      type: bool
+    archived:
+      description: Whether it is in the archive, where the account that receives dumps can't touch it.
+      type: bool
+    signed:
+      description: Whether it is archived and its signature is right.
+      type: bool
+    verified:
+      description: Whether a drill has restored it and found it equal.
+      type: bool
+    adopted:
+      description: Whether it is an old dump without a signature that was taken in by hand. It does not count.
+      type: bool
+    bytes:
+      description: The size of the file.
+      type: int
+    raw_bytes:
+      description: The size of the text in it.
+      type: int
+    sha256:
+      description: Of the file.
+      type: str
+    rows:
+      description: The rows of all tables.
+      type: int
+    tables:
+      description: The rows of each table.
+      type: dict
+    started:
+      description: When it was begun, by production's clock, in UTC.
+      type: str
+    received:
+      description: When it was received, by the store's clock, in UTC.
+      type: str
+    age_s:
+      description: Seconds since RV(dumps[].received).
+      type: int
+newest:
+  description: For each database and kind of RV(dumps) the newest one that counts, and the newest one that is verified.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    database:
+      description: See RV(dumps[].database).
+      type: str
+    kind:
+      description: See RV(dumps[].kind).
+      type: str
+    archived:
+      description: The newest dump that is archived and rightly signed, as in RV(dumps); null where there is none.
+      type: dict
+    verified:
+      description: The newest dump that is verified, as in RV(dumps); null where there is none.
+      type: dict
+problems:
+  description: Sentences about what lies in the store and should not, such as files that are no dumps.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import datetime as dt
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.dumps.config import read_settings
+from ..module_utils.dumps.control import Shelf, look
+from ..module_utils.dumps.keeper import Settings
+from ..module_utils.dumps.processes import DumpError
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "default": ""},
+            "database": {"type": "str", "default": ""},
+            "kind": {"type": "str", "choices": ["any", "dump", "globals"], "default": "any"},
+            "settings": {"type": "path", "default": "/etc/taaraxtak/dump-keep.json"},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    result = {}
+    try:
+        if module.check_mode and not os.path.exists(params["settings"]):  # noqa: PTH110 (the option is a string)
+            result["msg"] = f"{params['settings']} is not there yet: a real run needs the role dump_store"
+            shelf = Shelf((), ())
+        else:
+            shelf = look(read_settings(Settings, params["settings"]), dt.datetime.now(dt.UTC))
+    except (DumpError, ValueError, OSError) as error:
+        module.fail_json(msg=str(error))
+    kind = "" if params["kind"] == "any" else params["kind"]
+    shelf = shelf.chosen(name=params["name"], database=params["database"], kind=kind)
+    module.exit_json(
+        changed=False, dumps=list(shelf.dumps), newest=shelf.newest(), problems=list(shelf.problems), **result
+    )
+
+
+if __name__ == "__main__":
+    main()

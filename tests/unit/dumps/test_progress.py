@@ -1,0 +1,69 @@
+"""What people see of a dump under way: one line on a terminal, one a minute in the journal."""
+
+from __future__ import annotations
+
+import io
+import typing as t
+
+import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.progress import Progress, describe
+
+STATE = {"table": "public.ooni", "rows": 1200, "bytes": 50_000_000, "estimate": 200_000_000}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, "public.ooni, 1200 rows, 50.0 MB of about 200.0 MB (25 %), 5.0 MB/s"),
+        ({"table": ""}, "1200 rows, 50.0 MB of about 200.0 MB (25 %), 5.0 MB/s"),
+        ({"estimate": 0}, "public.ooni, 1200 rows, 50.0 MB, 5.0 MB/s"),
+        # An estimate is one: it never says that all is done.
+        ({"estimate": 40_000_000}, "public.ooni, 1200 rows, 50.0 MB of about 40.0 MB (99 %), 5.0 MB/s"),
+        ({"table": "a\x1b[2J\nb"}, "a?[2J?b, 1200 rows, 50.0 MB of about 200.0 MB (25 %), 5.0 MB/s"),
+        ({"rows": "many"}, "under way"),
+        ({"estimate": None}, "under way"),
+    ],
+)
+def test_a_line_says_table_rows_size_share_and_speed(changes: dict[str, t.Any], line: str) -> None:
+    assert describe({**STATE, **changes}, 10.0) == line
+
+
+def test_no_time_has_no_speed() -> None:
+    assert describe(STATE, 0.0).endswith("(25 %)")
+
+
+def test_the_journal_gets_one_line_a_minute() -> None:
+    stream, now = io.StringIO(), [0.0]
+    progress = Progress("dump-send", stream=stream, clock=lambda: now[0])
+    progress.begin("taaraxtak to vault")
+    for second in range(1, 181):
+        now[0] = float(second)
+        progress.take(STATE)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("dump-send: taaraxtak to vault: public.ooni, 1200 rows")
+
+
+def test_a_terminal_gets_one_line_again_and_again_and_loses_it_at_the_end() -> None:
+    stream, now = Terminal(), [0.0]
+    progress = Progress("dump-send", stream=stream, clock=lambda: now[0])
+    progress.begin("taaraxtak to vault")
+    for second in (1.0, 2.0):
+        now[0] = second
+        progress.take(STATE)
+    progress.end()
+    drawn = stream.getvalue()
+    assert "\n" not in drawn
+    assert drawn.count("\rtaaraxtak to vault: public.ooni") == 2
+    assert drawn.endswith("\r\x1b[K")
+
+
+def test_nothing_is_drawn_where_nothing_was_said() -> None:
+    stream = Terminal()
+    Progress("dump-send", stream=stream).end()
+    assert stream.getvalue() == ""
