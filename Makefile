@@ -17,8 +17,8 @@ unexport PYTHONPATH PYTHONHOME
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 SCENARIOS := $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
-.PHONY: help up down status test lint unit contract sanity integration molecule schema matrix changelog clean bench-access bench-converge images \
-        packages-python packages-containers packages-postgres venv venv-dev $(addprefix molecule-,$(SCENARIOS))
+.PHONY: help up down status test lint unit contract sanity integration molecule schema matrix changelog clean bench-access bench-converge bench-dump faults images \
+        packages-python packages-containers packages-postgres packages-dumps venv venv-dev $(addprefix molecule-,$(SCENARIOS))
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,12 @@ bench-converge: venv images-trixie ## Tasks, seconds and CPU of a run that chang
 bench-access: venv packages-postgres ## pg_access beside its peers: time, memory, queries, rows rewritten, holes seen
 	python -m benchmarks.access $(if $(QUICK),--quick)
 
+bench-dump: venv packages-dumps build/openssh-server ## A streamed dump beside the seed's pipeline and the limit: time, memory, bytes
+	python -m benchmarks.dump $(if $(QUICK),--quick)
+
+faults: venv images-trixie ## Every fault of a dump, injected into two running hosts, as a table (KEEP=1 leaves the hosts)
+	python -m faults "$(ONLY)"
+
 clean: ## Remove what make has made here (containers: make down)
 	rm -rf build .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .ansible $(VENV)
 
@@ -109,6 +115,15 @@ packages-containers:
 
 packages-postgres:
 	$(call install-packages,postgresql)
+
+packages-dumps: packages-postgres
+	$(call install-packages,age gzip libwrap0 openssh-client zstd)
+
+# sshd for tests that start one of their own; installed, the package would let strangers knock at this machine.
+build/openssh-server:
+	@mkdir -p $@.new
+	@[ -x /usr/sbin/sshd ] || { cd $@.new && apt-get -qq download openssh-server && dpkg-deb -x openssh-server_*.deb .; }
+	@mv $@.new $@
 
 images: images-trixie images-bookworm
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import tempfile
 import time
 import typing as t
+from pathlib import Path
 
 import pytest
 import testinfra
@@ -16,6 +19,23 @@ REFUSED = "42501"  # insufficient_privilege
 def scope() -> str:
     """What the containers' names begin with: `make up` when no scenario runs."""
     return f"taaraxtak-{os.environ.get('MOLECULE_SCENARIO_NAME', 'up')}"
+
+
+# The faults of dumps are the same on every suite of Debian.
+collect_ignore = [] if scope() == "taaraxtak-default" else ["test_faults_quick.py"]
+# The files that make dumps: a second one at once would be refused.
+DUMPING = ("test_backup", "test_store", "test_faults_quick")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_dumping_file_at_a_time(request: t.Any) -> t.Iterator[None]:
+    """Files of tests run side by side; those that make dumps wait for each other."""
+    if request.path.stem not in DUMPING:
+        yield
+        return
+    with (Path(tempfile.gettempdir()) / f"{scope()}-dumps.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import pytest
 
 CRON = "/etc/cron.d/taaraxtak-backup"
 INCOMING = "/var/lib/taaraxtak-dumps/incoming"
+ARCHIVE = "/var/lib/taaraxtak-dumps/archive"
 AS_SENDER = "runuser -u pgbackup -- "
 
 
@@ -21,14 +22,30 @@ def cron_line(production) -> str:
     return jobs[0][1]
 
 
-def dumps(store) -> list[dict]:
+def held(store, kind: str = "dump") -> list[dict]:
     """What the store says that it holds."""
-    return json.loads(store.check_output("dump-store list --json"))
+    return [row for row in json.loads(store.run("dump-store list --json").stdout) if row["kind"] == kind]
+
+
+def dumps(store) -> list[dict]:
+    """The dumps of databases that it holds, oldest first."""
+    return held(store)
 
 
 def files(store) -> set[str]:
-    """All that lies in the folder of the dumps, partials included."""
-    return set(store.file(INCOMING).listdir())
+    """All that lies in the folders, partials included, but the globals: they may arrive where a dump fails."""
+    names = store.file(INCOMING).listdir() + store.file(ARCHIVE).listdir()
+    return {name for name in names if ".globals." not in name and not name.startswith("planted_")}
+
+
+def archived(store, until, name: str) -> str:
+    """The path of a dump, once it is where the receiving account can't change it."""
+    path = f"{ARCHIVE}/{name}"
+    until(
+        lambda: store.file(f"{path}.manifest.json").exists,
+        seconds=30, what=f"{name} is not archived", host=store, unit="taaraxtak-dumps-archive",
+    )  # fmt: skip
+    return path
 
 
 def send(production):
@@ -46,8 +63,8 @@ def nothing_is_left(production) -> bool:
     return processes == "" and sessions == "0"
 
 
-def test_the_line_of_the_cron_file_makes_a_whole_dump(production, store, postgres):
-    before = {dump["name"] for dump in dumps(store)}
+def test_the_line_of_the_cron_file_makes_a_whole_dump(production, store, postgres, until):
+    before, roles = {dump["name"] for dump in dumps(store)}, len(held(store, "globals"))
     done = send(production)
     assert done.rc == 0, production.run("journalctl --no-pager -n 20 -t dump-send").stdout
     new = [dump for dump in dumps(store) if dump["name"] not in before]
@@ -61,13 +78,22 @@ def test_the_line_of_the_cron_file_makes_a_whole_dump(production, store, postgre
     }
     live = int(postgres.commit("SELECT count(*) FROM public.ooni_web_connectivity_test").stdout)
     assert 0 < new[0]["tables"]["public.ooni_web_connectivity_test"] <= live
-    store.check_output("zstd --test --quiet %s", f"{INCOMING}/{new[0]['name']}")
+    store.check_output("zstd --test --quiet %s", archived(store, until, new[0]["name"]))
+    assert len(held(store, "globals")) == roles + 1
     assert nothing_is_left(production)
 
 
-def test_the_dump_is_sql_that_holds_its_rows(store):
+def test_the_globals_are_the_roles_without_their_passwords(store, until):
+    newest = held(store, "globals")[-1]
+    text = store.check_output("zstd --decompress --stdout %s", archived(store, until, newest["name"]))
+    assert "CREATE ROLE dumper;" in text
+    assert "-- PostgreSQL database cluster dump complete" in text
+    assert "PASSWORD" not in text
+
+
+def test_the_dump_is_sql_that_holds_its_rows(store, until):
     newest = dumps(store)[-1]
-    text = store.check_output("zstd --decompress --stdout %s", f"{INCOMING}/{newest['name']}")
+    text = store.check_output("zstd --decompress --stdout %s", archived(store, until, newest["name"]))
     assert "-- PostgreSQL database dump complete" in text
     for table, rows in newest["tables"].items():
         block = re.search(rf"^COPY {re.escape(table)} .*? FROM stdin;\n(.*?)^\\\.$", text, re.MULTILINE | re.DOTALL)
@@ -104,7 +130,7 @@ import os, signal, subprocess, sys, time
 begins, lock = sys.argv[1].encode(), sys.argv[2:]
 lock = subprocess.Popen(lock) if lock else None
 time.sleep(1 if lock else 0)
-sender = subprocess.Popen(["runuser", "-u", "pgbackup", "--", "/usr/local/bin/dump-send"],
+sender = subprocess.Popen(["runuser", "-u", "pgbackup", "--", "/usr/local/bin/dump-send", "--once"],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 killed, end = [], time.monotonic() + 20
 while not killed and time.monotonic() < end:
@@ -139,7 +165,7 @@ print(sender.returncode, said)
     ],
 )
 def test_a_killed_part_publishes_nothing(production, store, until, victim, command, locked):
-    before, held = files(store), dumps(store)
+    before, known = files(store), [dump["name"] for dump in dumps(store)]
     if victim == "pg_dump":
         version = production.check_output("ls /usr/lib/postgresql")
         command = f"{command}{version}/bin/pg_dump --format=plain"
@@ -151,10 +177,10 @@ def test_a_killed_part_publishes_nothing(production, store, until, victim, comma
         assert status != "0"  # it was killed, and could not say anything more
     else:
         assert status == "1", done.stdout
-        assert "no dump was stored" in said
+        assert "no dump of taaraxtak was stored at store" in said
     # The store learns of a sender that is gone when its connection ends.
     until(lambda: files(store) == before, seconds=30, what="a partial is left", host=store, unit="ssh")
-    assert dumps(store) == held
+    assert [dump["name"] for dump in dumps(store)] == known
     until(lambda: nothing_is_left(production), seconds=30, what="a part is left", host=production, unit="cron")
 
 
@@ -214,16 +240,25 @@ def test_what_the_source_is_told_belongs_to_root(production):
 
 
 def test_the_key_is_for_the_sender_alone(production):
-    key = production.file("/var/lib/taaraxtak-backup/.ssh/id_ed25519")
-    assert (key.user, key.mode) == ("pgbackup", 0o600)
+    key = production.file("/etc/taaraxtak/store_keys/store")
+    # Root's, so that whoever may read it can't put another in its place.
+    assert (key.user, key.group, key.mode) == ("root", "pgbackup", 0o440)
     for account in ("collector", "grafana", "pgdumper", "alice"):
-        assert production.run("runuser -u %s -- cat /var/lib/taaraxtak-backup/.ssh/id_ed25519", account).rc != 0
+        assert production.run("runuser -u %s -- cat /etc/taaraxtak/store_keys/store", account).rc != 0
+
+
+def test_the_signing_key_is_for_the_dumper_alone(production):
+    key = production.file("/etc/taaraxtak/dump_signing_key")
+    assert (key.user, key.group, key.mode) == ("root", "pgdumper", 0o440)
+    for account in ("collector", "grafana", "pgbackup", "alice"):
+        assert production.run("runuser -u %s -- cat /etc/taaraxtak/dump_signing_key", account).rc != 0
 
 
 def ssh(production, command: str, *options: str):
     """ssh with the sender's own key and options, but another *command*."""
     config = json.loads(production.file("/etc/taaraxtak/dump-send.json").content_string)
-    words = [*config["store_command"][:-1], *options, config["store_command"][-1], *command.split()]
+    *given, target = config["stores"][0]["command"]
+    words = [*given, *options, target, *command.split()]
     quoted = " ".join(map(shlex.quote, words))
     return production.run(AS_SENDER + quoted + " </dev/null")
 
@@ -272,7 +307,7 @@ def test_a_changed_host_key_is_not_trusted(production, store):
     before = files(store)
     production.check_output("python3 -c %s /etc/taaraxtak/known_hosts %s", write, other + "\n")
     try:
-        done = production.run(AS_SENDER + "/usr/local/bin/dump-send")
+        done = production.run(AS_SENDER + "/usr/local/bin/dump-send --once")
     finally:
         production.check_output("python3 -c %s /etc/taaraxtak/known_hosts %s", write, known)
         production.check_output("rm /tmp/planted-host /tmp/planted-host.pub")
@@ -281,14 +316,14 @@ def test_a_changed_host_key_is_not_trusted(production, store):
     assert files(store) == before
 
 
-def test_a_dump_once_published_keeps_its_name(store):
+def test_a_dump_once_published_keeps_its_name(store, until):
     newest = dumps(store)[-1]
-    file = store.file(f"{INCOMING}/{newest['name']}")
-    assert file.mode == 0o400
-    assert file.user == "dumps"
+    file = store.file(archived(store, until, newest["name"]))
+    assert file.mode == 0o440
+    assert file.user == "dumps-archive"
 
 
 def test_the_account_of_the_dumps_has_no_password(store):
     assert store.check_output("getent shadow dumps").split(":")[1][:1] in "!*"
     folder = store.file(INCOMING)
-    assert (folder.user, folder.mode) == ("dumps", 0o700)
+    assert (folder.user, folder.group, folder.mode) == ("dumps", "dumps-archive", 0o2770)

@@ -81,7 +81,7 @@ def root_as_a_person(inventory: Path) -> list[str]:
 
 
 def no_database(inventory: Path) -> list[str]:
-    edit(inventory / "group_vars/production_hosts/backup.yml", lambda values: values.update(backup_database="other"))
+    edit(inventory / "group_vars/production_hosts/backup.yml", lambda values: values.update(backup_databases=["other"]))
     return []
 
 
@@ -135,13 +135,13 @@ def store_does_not_answer(inventory: Path) -> list[str]:
 
 def store_out_of_reach(inventory: Path) -> list[str]:
     path = inventory / "group_vars/production_hosts/backup.yml"
-    edit(path, lambda values: values["backup_store"].update(address="127.0.0.1", port=9))
+    edit(path, lambda values: values["backup_stores"][0].update(address="127.0.0.1", port=9))
     return []
 
 
 def no_store(inventory: Path) -> list[str]:
     path = inventory / "group_vars/production_hosts/backup.yml"
-    edit(path, lambda values: values["backup_store"].update(inventory_name="elsewhere"))
+    edit(path, lambda values: values["backup_stores"][0].update(name="elsewhere"))
     return []
 
 
@@ -166,7 +166,7 @@ CASES = {
     no_keys: "host_devops must name at least one person",
     no_key_at_all: "has a line that is no OpenSSH public key, of alice",
     root_as_a_person: "is not root",
-    no_database: "backup_database must be one of the policy's databases",
+    no_database: "backup_databases must be some of the policy's databases",
     cron_would_drop_it: "backup_schedule must have the five fields",
     nobody_makes_tables: "may make the tables",
     a_date: "put quotes around a date",
@@ -177,7 +177,7 @@ CASES = {
     another_login: "collector_config.postgres must name a user",
     store_does_not_answer: "does not answer",
     store_out_of_reach: "does not reach 127.0.0.1 port 9",
-    no_store: "backup_store must name",
+    no_store: "Each of backup_stores must have a name of its own",
     no_dumper: "pgdumper",
     too_old: "database_version must be 14 to 18",
     not_there: "has no PostgreSQL 16",
@@ -241,7 +241,7 @@ def test_a_store_that_can_not_be_managed_stops_the_other_host_too(inventory):
 
 def test_a_second_key_in_the_senders_own_file_never_reaches_the_store(inventory, production, store):
     """The file belongs to the account that sends: a line that it adds would be a key without any restriction."""
-    public = "/var/lib/taaraxtak-backup/.ssh/id_ed25519.pub"
+    public = "/etc/taaraxtak/store_keys/store.pub"
     before, listed = production.file(public).content_string, store.file("/etc/ssh/dump_store_keys/dumps").content_string
     write = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
     production.check_output("python3 -c %s %s %s", write, public, before + before)
