@@ -306,7 +306,8 @@ def test_what_comes_back_meanwhile_rolls_the_database_back_and_is_named(host):
 
 def test_what_was_done_before_a_failure_is_said(host):
     host.sql(
-        "CREATE ROLE mallory; ALTER TABLE measurement OWNER TO mallory; ALTER ROLE scraper CREATEDB; GRANT mallory TO scraper"
+        "CREATE ROLE mallory; ALTER TABLE measurement OWNER TO mallory; ALTER ROLE scraper CREATEDB;"
+        "GRANT mallory TO scraper"
     )
     blocker = host.server.connect("taaraxtak", "scraper")
     try:
