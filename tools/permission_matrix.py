@@ -21,9 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from plugins.module_utils.access.enforce import Options, enforce  # noqa: E402 - the path is set above
+from plugins.module_utils.access.inspecting import see  # noqa: E402 - the path is set above
 from plugins.module_utils.access.policy.model import Policy  # noqa: E402 - the path is set above
 from plugins.module_utils.access.policy.reader import parse  # noqa: E402 - the path is set above
-from plugins.module_utils.access.postgres import read_matrix  # noqa: E402 - the path is set above
 from plugins.module_utils.files.whole import replace  # noqa: E402 - the path is set above
 from plugins.module_utils.postgres.scratch import SUPERUSER, ScratchCluster  # noqa: E402 - the path is set above
 
@@ -59,7 +59,7 @@ def live_matrix(policy: Policy) -> tuple[list[dict[str, t.Any]], list[str]]:
                 tables = [row[0] for row in cursor.fetchall()]
         finally:
             connection.close()
-        return read_matrix(params, policy), tables
+        return see(params, policy, with_objects=False).matrix, tables
 
 
 def rendered(policy: Policy, matrix: list[dict[str, t.Any]], tables: list[str]) -> str:

@@ -16,11 +16,11 @@ import typing as t
 
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.audit.effective import Effective
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.audit.things import BITS
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.inspecting import read_audited
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.postgres import (
     query,
     read_cluster,
-    read_objects,
     session,
     snapshot,
 )
@@ -38,7 +38,7 @@ def _effective(login: t.Mapping[str, t.Any], written: t.Mapping[str, t.Any]) -> 
     policy = parse(written)
     with session(login, policy.databases[0]) as connection, snapshot(connection):
         cluster = read_cluster(connection)
-        return Effective(cluster, read_objects(connection, policy, cluster, policy.databases[0]))
+        return Effective(cluster, read_audited(connection, policy, cluster, policy.databases[0]))
 
 
 def paths(login: t.Mapping[str, t.Any], written: t.Mapping[str, t.Any]) -> dict[str, int]:

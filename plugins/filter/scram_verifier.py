@@ -10,7 +10,7 @@ import typing as t
 DOCUMENTATION = r"""
 name: scram_verifier
 short_description: Make the SCRAM-SHA-256 verifier of a password
-version_added: 0.1.0
+version_added: 0.2.0
 positional: host, role
 description:
   - Makes on the controller what PostgreSQL would store for a password, so that the password itself reaches neither the

@@ -46,6 +46,7 @@ options:
         reaches the host. A plain password is refused.
     type: dict
     default: {}
+    version_added: 0.2.0
   lock_timeout:
     description: How long a statement waits for a lock before the transaction is rolled back, in PostgreSQL's words.
     type: str

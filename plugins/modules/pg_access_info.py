@@ -17,8 +17,7 @@ description:
     owner's rights, which are C(SECURITY DEFINER) routines, triggers with such a function, views and rules.
   - What such code does is not read. Whoever can run a C(SECURITY DEFINER) routine is taken to have all its owner's
     privileges.
-  - Only the schemas in the policy's scope are read, so a view or routine in another schema that reaches into the scope
-    is not seen.
+  - Inheritance, partitions and foreign keys count too, and of other schemas what leads into the policy's scope.
 options:
   policy:
     description:
@@ -269,11 +268,15 @@ unread:
     - database: archive
       why: it accepts no connections
 summary:
-  description: How many findings there are of each severity.
-  returned: where O(gather) has V(findings)
+  description:
+    - How many findings there are of each severity, where O(gather) has V(findings).
+    - RV(ignore:probes) has how many probes are C(passed), C(failed) and C(not_run), where it has V(probes).
+  returned: where O(gather) has V(findings) or V(probes)
   type: dict
 passed:
-  description: Whether there is no finding, every assertion holds, no probe has failed, and every database was read.
+  description:
+    - Whether there is no finding, every assertion holds, no probe has failed, and every database was read.
+    - Never V(true) where probes are gathered and, as one of the roles, none could be tried.
   returned: where O(gather) has V(findings) or V(probes)
   type: bool
 """
@@ -283,13 +286,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.access import inspecting, probing
+from ..module_utils.access import inspecting
 from ..module_utils.access.audit.audit import audit
 from ..module_utils.access.audit.effective import Effective, listed
 from ..module_utils.access.audit.findings import at_least, summary
 from ..module_utils.access.policy.model import Policy
 from ..module_utils.access.policy.reader import parse
-from ..module_utils.access.probes import probes
 from ..module_utils.postgres.connection import AbsentError, login_argument_spec
 
 GATHER = ["matrix", "effective", "findings", "probes", "export"]
@@ -370,11 +372,15 @@ def of_policy(params: dict[str, t.Any], policy: Policy, gather: set[str]) -> dic
         done = audit(policy, seen.cluster, seen.objects, today=datetime.date.today(), effective=known)
         answer["findings"] = [one.as_dict() for one in done.findings]
         answer["assertions"] = [one.as_dict() for one in done.assertions]
-        answer["summary"] = summary(done.findings)
+        answer["summary"] = {**summary(done.findings)}
         passed = passed and done.passed
     if "probes" in gather:
         answer["probes"] = probed(params, policy, seen)
-        passed = passed and all(one["outcome"] != "failed" for one in answer["probes"])
+        counts = inspecting.tried(answer["probes"])
+        answer.setdefault("summary", {})["probes"] = counts
+        # As whom nothing was tried, of them nothing is known.
+        untried = inspecting.untried(policy, answer["probes"])
+        passed = passed and counts["passed"] > 0 and counts["failed"] == 0 and not untried
     if gather & {"findings", "probes"}:
         answer["passed"] = passed
     return answer
@@ -382,6 +388,10 @@ def of_policy(params: dict[str, t.Any], policy: Policy, gather: set[str]) -> dic
 
 def probed(params: dict[str, t.Any], policy: Policy, seen: inspecting.Seen) -> list[dict[str, t.Any]]:
     """The results of the probes in every database that was read."""
+    # A module compiles all that it imports in each run, and most runs probe nothing.
+    from ..module_utils.access import probing
+    from ..module_utils.access.probes import probes
+
     if seen.cluster is None:
         return []
     roles = [*seen.roles, *seen.missing_roles] if params["roles"] is not None or params["all_roles"] else None

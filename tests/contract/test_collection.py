@@ -15,7 +15,10 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 # Where psycopg2 may be imported: one edge file for each way of meeting PostgreSQL.
-EDGES = {"connection.py", "postgres.py", "probing.py", "running.py", "schema_server.py", "settings_server.py"}
+EDGES = {
+    *("connection.py", "postgres.py", "probing.py", "running.py", "schema_server.py", "settings_server.py"),
+    "trying.py",
+}
 THIRD_PARTY_OF_EDGES = {"psycopg2"}
 
 

@@ -7,7 +7,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import postgres
+from ansible_collections.taaraxtak.production.plugins.module_utils.access import inspecting, postgres
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl import Acl, AclItem
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import Grant, Pattern, Policy
@@ -44,7 +44,7 @@ def read(server: Server, policy: Policy, database: str) -> tuple[catalog.Cluster
     """Both halves of the snapshot."""
     with postgres.session(params(server), database) as connection, postgres.snapshot(connection):
         cluster = postgres.read_cluster(connection)
-        return cluster, postgres.read_objects(connection, policy, cluster, database)
+        return cluster, inspecting.read_audited(connection, policy, cluster, database)
 
 
 POLICY = scope(

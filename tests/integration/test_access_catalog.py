@@ -251,7 +251,6 @@ def test_views_say_what_they_reach_and_how(planted: Planted) -> None:  # noqa: F
         view("app.by_other_triggers", plain, "INSERT"),
         view("app.by_rule", plain, "INSERT", "DELETE"),
     }
-    assert planted.objects.outside == {hidden: ("elsewhere", "hidden")}
     assert set(planted.objects.rules) == {
         catalog.Rule(planted.oid("app.own_revoked"), "also", "DELETE", (hidden,)),
         catalog.Rule(planted.oid("app.counted"), "writable", "DELETE", (child,)),
@@ -288,7 +287,7 @@ def test_triggers_are_there_and_on_partitions_too(planted: Planted) -> None:  # 
         trigger("app.plain", "off", redundant, False, "postgres", enabled=False),
     }
     assert planted.objects.event_triggers == (
-        catalog.EventTrigger("watch", "postgres", "ddl_command_start", "elsewhere.on_ddl", False),
+        catalog.EventTrigger("watch", "postgres", "ddl_command_start", "elsewhere.on_ddl", False, "postgres"),
     )
 
 

@@ -7,9 +7,9 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import postgres
+from ansible_collections.taaraxtak.production.plugins.module_utils.access import inspecting, postgres
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import audited, queries
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import queries
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl import AclItem
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.statements import shown
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import Grant, Pattern
@@ -203,7 +203,7 @@ def test_a_read_writes_nothing_and_takes_no_transaction_id(planted: Planted) -> 
     before = planted.server.run(counters, database="planted")
     with postgres.session(params(planted.server), "planted") as connection, postgres.snapshot(connection):
         cluster = postgres.read_cluster(connection)
-        postgres.read_objects(connection, POLICY, cluster, "planted")
+        inspecting.read_audited(connection, POLICY, cluster, "planted")
         ((assigned,),) = postgres.query(connection, "SELECT pg_current_xact_id_if_assigned()::text")
         rows = "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::int FROM pg_stat_xact_all_tables"
         ((changed,),) = postgres.query(connection, rows)
@@ -223,8 +223,12 @@ def test_the_number_of_queries_is_fixed(planted: Planted, monkeypatch: pytest.Mo
     with postgres.session(params(planted.server), database) as connection, postgres.snapshot(connection):
         cluster = postgres.read_cluster(connection)
         monkeypatch.setattr(postgres, "query", counted)
+        monkeypatch.setattr(inspecting, "query", counted)
         postgres.read_objects(connection, POLICY, cluster, database)
-    assert len(asked) == queries.count(cluster.version)
+        assert len(asked) == queries.count(cluster.version)
+        asked.clear()
+        inspecting.read_audited(connection, POLICY, cluster, database)
+    assert len(asked) == queries.count(cluster.version) + audited.count(cluster.version)
 
 
 def test_a_role_made_after_the_cluster_was_read_has_its_name(planted: Planted) -> None:  # noqa: F811

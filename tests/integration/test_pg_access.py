@@ -305,7 +305,10 @@ def test_what_comes_back_meanwhile_rolls_the_database_back_and_is_named(host):
 
 
 def test_what_was_done_before_a_failure_is_said(host):
-    host.sql("CREATE ROLE mallory; ALTER TABLE measurement OWNER TO mallory; GRANT mallory TO scraper")
+    host.sql(
+        "CREATE ROLE mallory; ALTER TABLE measurement OWNER TO mallory; ALTER ROLE scraper CREATEDB;"
+        "GRANT mallory TO scraper"
+    )
     blocker = host.server.connect("taaraxtak", "scraper")
     try:
         blocker.autocommit = False
@@ -315,10 +318,10 @@ def test_what_was_done_before_a_failure_is_said(host):
     finally:
         blocker.close()
     assert result.failed
-    assert "1 statements before stay done" in result.msg
+    assert "1 statement before stays done" in result.msg
     assert len(result.values["queries"]) == 1
-    assert result.values["queries"][0].startswith('REVOKE "mallory" FROM "scraper"')
-    host.apply()
+    assert result.values["queries"][0].startswith('ALTER ROLE "scraper" NOCREATEDB')
+    assert any(line.startswith('REVOKE "mallory" FROM "scraper"') for line in host.apply().values["queries"])
     host.sql("DROP ROLE mallory")
 
 

@@ -3,12 +3,14 @@
 # ruff: noqa: S608
 from __future__ import annotations
 
+import contextlib
 import datetime
 import typing as t
 from pathlib import Path
 
+import psycopg2
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import postgres
+from ansible_collections.taaraxtak.production.plugins.module_utils.access import inspecting, postgres
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.audit.audit import Audit, audit
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
 from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.scratch import ScratchCluster
@@ -26,6 +28,12 @@ TABLE = f"table public.{T}"
 READER = "grafanareader"
 OWNER = "taaraxtak_owner"
 SAFE = "SECURITY DEFINER SET search_path = pg_catalog, pg_temp"
+# Routines of somebody who is neither a superuser nor an owner.
+CALLED = (
+    "CREATE FUNCTION other.called(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1';"
+    " CREATE FUNCTION other.same(text, text) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true';"
+    " ALTER FUNCTION other.called(text) OWNER TO mallory; ALTER FUNCTION other.same(text, text) OWNER TO mallory"
+)
 # (rule, role, object, privilege)
 Found = tuple[str, str, str, str]
 
@@ -42,6 +50,12 @@ class Hole(t.NamedTuple):
 def lasting(plant: str, found: set[Found], clear: str) -> Hole:
     """What no apply closes."""
     return Hole(plant, found, found, clear)
+
+
+def outside(plant: str, found: set[Found], clear: str = "SELECT 1", left: set[Found] | None = None) -> Hole:
+    """What lies in a schema out of the scope that everybody may use."""
+    schema = "CREATE SCHEMA other; GRANT USAGE ON SCHEMA other TO PUBLIC; "
+    return Hole(schema + plant, found, found if left is None else left, f"{clear}; DROP SCHEMA other CASCADE")
 
 
 def excess(role: str, where: str, *privileges: str) -> set[Found]:
@@ -208,6 +222,135 @@ HOLES = {
         {("weak-password", "mallory", "role mallory", "PASSWORD")},
         "ALTER ROLE mallory PASSWORD NULL",
     ),
+    "an unlisted login role with a setting in one database": Hole(
+        f"ALTER ROLE mallory LOGIN; ALTER ROLE mallory IN DATABASE {DATABASE} SET search_path = pg_temp",
+        {
+            ("unlisted-role", "mallory", "role mallory", "LOGIN"),
+            ("role-setting", "mallory", "role mallory", "search_path"),
+        },
+        {
+            ("unlisted-role", "mallory", "role mallory", "LOGIN"),
+            ("role-setting", "mallory", "role mallory", "search_path"),
+        },
+        f"ALTER ROLE mallory IN DATABASE {DATABASE} RESET search_path; ALTER ROLE mallory NOLOGIN",
+    ),
+    "a materialized view of a forbidden table": lasting(
+        f"SET ROLE {OWNER}; CREATE MATERIALIZED VIEW kept AS SELECT * FROM ip_hostname_mapping",
+        {("owner-rights-view", READER, "table public.kept", "SELECT")},
+        "DROP MATERIALIZED VIEW kept",
+    ),
+    "an event trigger with a function out of the scope": outside(
+        "CREATE FUNCTION other.watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+        " CREATE EVENT TRIGGER watches ON ddl_command_end EXECUTE FUNCTION other.watch();"
+        " ALTER FUNCTION other.watch() OWNER TO mallory",
+        {("event-trigger", "mallory", "event trigger watches", "OWNER")},
+        "DROP EVENT TRIGGER watches",
+    ),
+    "a SECURITY DEFINER routine out of the scope": outside(
+        f"CREATE FUNCTION other.wipe() RETURNS void LANGUAGE sql {SAFE} AS 'DELETE FROM public.{T}';"
+        f" ALTER FUNCTION other.wipe() OWNER TO {OWNER}",
+        {("definer-reachable", "public", "routine other.wipe()", "EXECUTE")},
+    ),
+    "a SECURITY DEFINER routine out of the scope that gives nothing": outside(
+        f"CREATE FUNCTION other.idle() RETURNS void LANGUAGE sql {SAFE} AS 'SELECT 1';"
+        " ALTER FUNCTION other.idle() OWNER TO mallory",
+        set(),
+    ),
+    "a SECURITY DEFINER routine in a schema that nobody may use": outside(
+        f"CREATE FUNCTION other.wipe() RETURNS void LANGUAGE sql {SAFE} AS 'DELETE FROM public.{T}';"
+        f" REVOKE EXECUTE ON FUNCTION other.wipe() FROM PUBLIC; GRANT EXECUTE ON FUNCTION other.wipe() TO {READER};"
+        " REVOKE USAGE ON SCHEMA other FROM PUBLIC",
+        set(),
+    ),
+    "a view out of the scope over a forbidden table": outside(
+        f"CREATE VIEW other.leak AS TABLE ip_hostname_mapping; ALTER VIEW other.leak OWNER TO {OWNER};"
+        f" CREATE VIEW other.top AS TABLE other.leak; ALTER VIEW other.top OWNER TO {OWNER};"
+        f" GRANT SELECT, DELETE ON other.top TO {READER}",
+        {("owner-rights-view", READER, "table other.top", word) for word in ("SELECT", "DELETE")},
+    ),
+    "a view out of the scope with its invoker's rights": outside(
+        f"CREATE VIEW other.same WITH (security_invoker) AS TABLE ip_hostname_mapping;"
+        f" ALTER VIEW other.same OWNER TO {OWNER}; GRANT SELECT ON other.same TO {READER}",
+        set(),
+    ),
+    "a parent out of the scope": outside(
+        f"CREATE TABLE other.parent (id int, ip text); ALTER TABLE other.parent OWNER TO {OWNER};"
+        f" SET ROLE {OWNER}; ALTER TABLE ip_hostname_mapping INHERIT other.parent;"
+        f" GRANT DELETE ON other.parent TO {READER}",
+        {("inheritance", READER, "table other.parent", "DELETE")},
+        "ALTER TABLE ip_hostname_mapping NO INHERIT other.parent",
+    ),
+    "a partition out of the scope": outside(
+        f"CREATE TABLE other.part (at timestamptz, value int); ALTER TABLE other.part OWNER TO {OWNER};"
+        " ALTER TABLE measurement ATTACH PARTITION other.part FOR VALUES FROM ('2000-01-01') TO ('2001-01-01');"
+        f" GRANT SELECT, DELETE ON other.part TO {READER}",
+        {("inheritance", READER, "table other.part", "DELETE")},
+        "ALTER TABLE measurement DETACH PARTITION other.part",
+    ),
+    "a partition out of the scope that is somebody else's": outside(
+        "CREATE TABLE other.part (at timestamptz, value int); ALTER TABLE other.part OWNER TO mallory;"
+        " ALTER TABLE measurement ATTACH PARTITION other.part FOR VALUES FROM ('2000-01-01') TO ('2001-01-01');"
+        f" ALTER ROLE mallory LOGIN; GRANT CONNECT ON DATABASE {DATABASE} TO mallory",
+        {
+            ("excess-privilege", "mallory", f"database {DATABASE}", "CONNECT"),
+            ("unlisted-role", "mallory", "role mallory", "LOGIN"),
+            *(("inheritance", "mallory", "table other.part", "OWNER"),),
+        },
+        "ALTER TABLE measurement DETACH PARTITION other.part; ALTER ROLE mallory NOLOGIN",
+        left={("unlisted-role", "mallory", "role mallory", "LOGIN")},
+    ),
+    "a foreign key to a table out of the scope": outside(
+        f"CREATE TABLE other.key (id int PRIMARY KEY); ALTER TABLE other.key OWNER TO {OWNER};"
+        " ALTER TABLE ip_hostname_mapping ADD COLUMN k int CONSTRAINT kept REFERENCES other.key ON DELETE CASCADE;"
+        f" GRANT SELECT, UPDATE, DELETE ON other.key TO {READER}",
+        {("foreign-key", READER, "table other.key", "DELETE")},
+        "ALTER TABLE ip_hostname_mapping DROP COLUMN k",
+    ),
+    "a trigger out of the scope that writes into it": outside(
+        f"CREATE TABLE other.queue (id int); GRANT INSERT ON other.queue TO {READER};"
+        f" CREATE FUNCTION other.wipe() RETURNS trigger LANGUAGE plpgsql {SAFE}"
+        f" AS 'BEGIN DELETE FROM public.{T}; RETURN NULL; END';"
+        " CREATE TRIGGER wipes AFTER INSERT ON other.queue EXECUTE FUNCTION other.wipe();"
+        " REVOKE EXECUTE ON FUNCTION other.wipe() FROM PUBLIC",
+        {("definer-trigger", "", "trigger wipes on other.queue", "TRIGGER")},
+    ),
+    "a DEFAULT that calls somebody's routine": outside(
+        f"{CALLED}; ALTER TABLE {T} ALTER name SET DEFAULT other.called('x')",
+        {("foreign-code", "mallory", TABLE, "DEFAULT")},
+        f"ALTER TABLE {T} ALTER name DROP DEFAULT",
+    ),
+    "a CHECK that calls somebody's operator": outside(
+        f"{CALLED}; CREATE OPERATOR other.=== (FUNCTION = other.same, LEFTARG = text, RIGHTARG = text);"
+        f" ALTER TABLE {T} ADD CONSTRAINT calls CHECK (name OPERATOR(other.===) name)",
+        {("foreign-code", "mallory", TABLE, "CHECK")},
+        f"ALTER TABLE {T} DROP CONSTRAINT calls",
+    ),
+    "an index that calls somebody's routine": outside(
+        f"{CALLED}; CREATE INDEX calls ON {T} (other.called(name))",
+        {("foreign-code", "mallory", TABLE, "INDEX")},
+        "DROP INDEX calls",
+    ),
+    "a row policy that calls somebody's routine": outside(
+        f"{CALLED}; CREATE POLICY calls ON {T} USING (other.called(name) IS NULL)",
+        {("foreign-code", "mallory", TABLE, "POLICY")},
+        f"DROP POLICY calls ON {T}",
+    ),
+    "a view that calls somebody's routine": outside(
+        f"{CALLED}; CREATE VIEW calls AS SELECT other.called(name) FROM {T}; ALTER VIEW calls OWNER TO {OWNER}",
+        {
+            ("foreign-code", "mallory", "table public.calls", "RULE"),
+            ("missing-privilege", READER, "table public.calls", "SELECT"),
+            ("missing-privilege", "scraper", "table public.calls", "INSERT"),
+        },
+        "DROP VIEW calls",
+        left={("foreign-code", "mallory", "table public.calls", "RULE")},
+    ),
+    "a DEFAULT that calls the owner's routine": outside(
+        f"{CALLED}; ALTER FUNCTION other.called(text) OWNER TO {OWNER};"
+        f" ALTER TABLE {T} ALTER name SET DEFAULT other.called('x')",
+        set(),
+        f"ALTER TABLE {T} ALTER name DROP DEFAULT",
+    ),
     "large objects without checks": Hole(
         f"ALTER DATABASE {DATABASE} SET lo_compat_privileges = on",
         {("database-setting", "", f"database {DATABASE}", "lo_compat_privileges")},
@@ -246,7 +389,7 @@ def look(host: Host, policy: dict[str, t.Any] | None = None, today: datetime.dat
     read = parse(policy or host.policy)
     with postgres.session(host.server.login, DATABASE) as connection, postgres.snapshot(connection):
         cluster = postgres.read_cluster(connection)
-        objects = postgres.read_objects(connection, read, cluster, DATABASE)
+        objects = inspecting.read_audited(connection, read, cluster, DATABASE)
     return audit(read, cluster, {DATABASE: objects}, today=today)
 
 
@@ -296,6 +439,12 @@ def test_a_hole_gives_exactly_its_findings_and_an_apply_closes_what_is_in_scope(
         ("a trigger that writes", {"only-dba-deletes"}),
         ("a rule that writes", {"only-dba-deletes"}),
         ("SUPERUSER", {"only-writer", "only-dba-deletes", "reader-reads-only"}),
+        ("a SECURITY DEFINER routine out of the scope", {"only-writer", "only-dba-deletes", "reader-reads-only"}),
+        ("a view out of the scope over a forbidden table", {"only-writer", "only-dba-deletes", "reader-reads-only"}),
+        ("a parent out of the scope", {"only-writer", "only-dba-deletes", "reader-reads-only"}),
+        ("a partition out of the scope", {"only-writer", "only-dba-deletes", "reader-reads-only"}),
+        ("a foreign key to a table out of the scope", {"only-writer", "only-dba-deletes", "reader-reads-only"}),
+        ("a trigger out of the scope that writes into it", {"only-writer", "only-dba-deletes", "reader-reads-only"}),
         ("large objects without checks", {"reader-reads-only"}),
         ("a grant option", set()),
         ("a role's search_path", set()),
@@ -317,6 +466,107 @@ def test_a_finding_s_remedy_mends_it(host: Host) -> None:
         for finding in look(host).findings:
             host.sql(finding.remedy)
         assert found(look(host)) == set(), name
+
+
+# What has no remedy but a sentence: whoever sets the password has to do it again.
+SENTENCES = {"weak-password"}
+
+
+@pytest.mark.parametrize("name", [name for name, hole in HOLES.items() if hole.left])
+def test_the_remedy_of_what_no_apply_closes_is_sql_that_closes_it(host: Host, name: str) -> None:
+    hole = HOLES[name]
+    host.sql(hole.plant)
+    try:
+        ids = set()
+        for finding in look(host).findings:
+            if finding.rule not in SENTENCES:
+                ids.add(finding.id)
+                host.sql(finding.remedy)
+        assert not ids & {one.id for one in look(host).findings}
+    finally:
+        for statement in hole.clear.split("; "):
+            # The remedy may have done it.
+            with contextlib.suppress(psycopg2.Error):
+                host.sql(statement)
+        host.apply()
+    assert found(look(host)) == set()
+
+
+@pytest.mark.parametrize("role", ["pg_execute_server_program", "pg_write_server_files", "pg_read_server_files"])
+def test_who_may_use_the_server_s_files_and_programs_reads_and_maybe_writes_everything(host: Host, role: str) -> None:
+    policy = {**default_policy(), "unlisted_roles": "leave"}
+    policy["roles"]["filer"] = {"os_users": "filer", "member_of": [role]}
+    policy["grants"].append({"to": ["filer"], "on": {"database": DATABASE}, "privileges": ["connect"]})
+    policy["assertions"] = [
+        {"id": "nobody-reads", "tables": f"public.{T}", "readers": ["dba", "dumper", "scraper", READER]},
+        {"id": "nobody-writes", "tables": f"public.{T}", "writers": ["dba", "scraper"]},
+    ]
+    host.apply(policy=policy)
+    try:
+        done = look(host, policy)
+        expected = {("assertion", "filer", "assertion nobody-reads", "readers")}
+        if role != "pg_read_server_files":
+            # One path is one finding, whatever it breaks.
+            assert {one.id for one in done.assertions if not one.passed} == {"nobody-reads", "nobody-writes"}
+        else:
+            assert {one.id for one in done.assertions if not one.passed} == {"nobody-reads"}
+        assert found(done) == expected
+        assert done.findings[0].path[:2] == ("filer", f"member of {role}")
+    finally:
+        host.apply()
+        host.sql("DROP OWNED BY filer; DROP ROLE filer")
+
+
+@pytest.mark.parametrize("word", ["SELECT", "UPDATE", "DELETE", "TRUNCATE", "INSERT"])
+def test_an_assertion_about_a_partition_is_broken_by_its_parent_s_privileges(host: Host, word: str) -> None:
+    """And the other way round: a partition's rows are its parent's."""
+    for granted, asserted in (("measurement", "measurement_rest"), ("measurement_rest", "measurement")):
+        policy = {**default_policy(), "unlisted_roles": "leave"}
+        policy["roles"]["extra"] = {"os_users": "extra"}
+        policy["grants"] += [
+            {"to": ["extra"], "on": {"database": DATABASE}, "privileges": ["connect"]},
+            {"to": ["extra"], "on": {"schema": "public"}, "privileges": ["usage"]},
+            {"to": ["extra"], "on": {"tables": f"public.{granted}"}, "privileges": [word.lower()]},
+        ]
+        key = {"SELECT": "readers", "DELETE": "deleters", "TRUNCATE": "deleters"}.get(word, "writers")
+        known = ["dba", "dumper", READER] if key == "readers" else ["dba", "scraper"]
+        policy["assertions"] = [{"id": "nobody", "tables": f"public.{asserted}", key: known}]
+        host.apply(policy=policy)
+        try:
+            done = look(host, policy)
+            assert found(done) == {("assertion", "extra", "assertion nobody", key)}
+            (violation,) = done.assertions[0].violations
+            assert violation.objects == (f"table public.{asserted}",)
+            assert violation.privileges == (word,)
+            child = "partition public.measurement_rest of public.measurement"
+            rows = "rows of public.measurement in its partition public.measurement_rest"
+            assert violation.path == ("extra", child if granted == "measurement" else rows)
+        finally:
+            host.apply()
+            host.sql("DROP OWNED BY extra; DROP ROLE extra")
+
+
+def test_an_owner_s_publication_that_the_policy_ignores_is_meant(host: Host) -> None:
+    policy = {**host.policy, "ignore": {"roles": ["mallory"]}}
+    host.sql(f"CREATE PUBLICATION meant FOR TABLE {T}; ALTER PUBLICATION meant OWNER TO mallory")
+    try:
+        assert found(look(host)) == {
+            ("publication", "mallory", "publication meant", "REPLICATION"),
+            ("foreign-owner", "mallory", "publication meant", "OWNER"),
+        }
+        assert found(look(host, policy)) == set()
+    finally:
+        host.sql("DROP PUBLICATION meant")
+
+
+def test_a_schema_that_the_policy_ignores_is_not_looked_at(host: Host) -> None:
+    hole = HOLES["a SECURITY DEFINER routine out of the scope"]
+    host.sql(hole.plant)
+    try:
+        assert found(look(host)) == hole.found
+        assert found(look(host, {**host.policy, "ignore": {"schemas": ["oth*"]}})) == set()
+    finally:
+        host.sql(hole.clear)
 
 
 def test_an_exception_counts_until_its_last_day_and_is_said_then(host: Host) -> None:

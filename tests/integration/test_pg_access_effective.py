@@ -8,7 +8,7 @@ import typing as t
 
 import psycopg2.errors
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import postgres
+from ansible_collections.taaraxtak.production.plugins.module_utils.access import inspecting, postgres
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.audit.effective import Effective
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.audit.things import BITS, COLUMNS, TABLE_WORDS
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import Policy
@@ -94,7 +94,7 @@ class State:
     def read(self) -> Effective:
         with postgres.session(self.server.login, DATABASE) as connection, postgres.snapshot(connection):
             cluster = postgres.read_cluster(connection)
-            objects = postgres.read_objects(connection, EVERYTHING, cluster, DATABASE)
+            objects = inspecting.read_audited(connection, EVERYTHING, cluster, DATABASE)
         return Effective(cluster, objects, ROLES)
 
     def asked(self, query: str, words: t.Sequence[str]) -> set[tuple[str, str, str]]:

@@ -24,6 +24,9 @@ def matrix(host: Host) -> dict[tuple[str, str], tuple[t.Any, ...]]:
     return {(row["role"], row["via"]): tuple(row[word] for word in WORDS) for row in result.values["matrix"]}
 
 
+OUTCOMES = ("passed", "failed", "not_run")
+
+
 def test_the_matrix_under_the_policy(host):
     none = "none"
     assert matrix(host) == {
@@ -148,8 +151,22 @@ def test_the_probes_are_run_as_the_roles(host):
     values = host.info(gather=["probes"], roles=["grafanareader"]).values
     assert {one["role"] for one in values["probes"]} == {"grafanareader"}
     assert {one["outcome"] for one in values["probes"]} <= {"passed", "not run"}
-    assert any(one["outcome"] == "passed" for one in values["probes"])
+    counts = {key: sum(one["outcome"] == key.replace("_", " ") for one in values["probes"]) for key in OUTCOMES}
+    assert values["summary"] == {"probes": counts}
+    assert counts["passed"] > 0
     assert values["passed"] is True
+
+
+def test_where_nothing_could_be_tried_nothing_has_passed(host):
+    values = host.info(gather=["probes"], roles=["postgres"]).values
+    assert values["summary"] == {"probes": {"passed": 0, "failed": 0, "not_run": 1}}
+    assert values["passed"] is False
+    values = host.info(gather=["probes"], roles=["grafanareader", "nobody"]).values
+    assert values["summary"]["probes"]["passed"] > 0
+    assert values["passed"] is False
+    values = host.info(gather=["probes"], roles=[]).values
+    assert values["probes"] == []
+    assert values["passed"] is False
 
 
 def test_the_policy_that_it_writes_changes_nothing(host):

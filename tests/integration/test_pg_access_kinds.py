@@ -266,7 +266,7 @@ def test_what_comes_of_an_extension_is_left_and_what_was_granted_on_it_is_said(h
         host.sql(f"DROP EXTENSION {extension}")
 
 
-def test_a_column_that_is_not_there_is_the_server_s_own_error(host):
+def test_a_column_that_is_not_there_is_said_before_anything_is_changed(host):
     host.sql("SET ROLE taaraxtak_owner; CREATE TABLE late (id int, name text)")
     host.policy["grants"].append(
         {"to": "scraper", "on": {"tables": "public.late", "columns": ["name"]}, "privileges": ["update", "select"]}
@@ -275,11 +275,29 @@ def test_a_column_that_is_not_there_is_the_server_s_own_error(host):
         assert host.apply().changed
         assert host.refused("UPDATE late SET name = 'x' WHERE name = 'y'", user="scraper") is None
         assert host.refused("UPDATE late SET id = 1", user="scraper") == DENIED
-        host.policy["grants"][-1]["on"]["columns"] = ["nothing"]
+        host.policy["grants"][-1]["on"]["columns"] = ["nothing", "name"]
+        host.policy["roles"]["newcomer"] = {}
+        failed = host.call(check=True)
+        assert failed.failed
+        assert "column nothing of public.late does not exist" in failed.msg
+        assert host.call().failed
+        assert host.sql("SELECT FROM pg_roles WHERE rolname = 'newcomer'") == []
+        del host.policy["roles"]["newcomer"]
+        skipped = host.apply(missing_objects="skip")
+        assert [one["what"] for one in skipped.values["skipped_objects"]] == ["column nothing of public.late"]
+        assert host.refused("UPDATE late SET name = 'x' WHERE name = 'y'", user="scraper") is None
+        # Of a pattern, those tables that have the column; none has the other.
+        host.policy["grants"][-1]["on"].update(tables="public.*", columns=["name", "nothing"])
         failed = host.call()
         assert failed.failed
-        assert 'column "nothing" of relation "late" does not exist' in failed.msg
+        assert "column nothing of any of public.* does not exist" in failed.msg
+        host.policy["grants"][-1]["on"]["columns"] = ["name"]
+        host.apply()
+        assert host.apply().values["queries"] == []
+        assert host.refused("SELECT name FROM shares", user="scraper") is None
     finally:
+        host.policy["roles"].pop("newcomer", None)
         host.policy["grants"].pop()
         host.sql("DROP TABLE late")
+        host.apply()
     assert host.apply().values["queries"] == []

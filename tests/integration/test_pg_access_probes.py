@@ -8,7 +8,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.access import postgres, probing
+from ansible_collections.taaraxtak.production.plugins.module_utils.access import inspecting, postgres, probing
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.probes import probes
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.probes.probes import ProbeResult
@@ -96,7 +96,7 @@ class Probed:
             postgres.snapshot(connection),
         ):
             cluster = postgres.read_cluster(connection)
-            objects = postgres.read_objects(connection, policy, cluster, DATABASE)
+            objects = inspecting.read_audited(connection, policy, cluster, DATABASE)
         return probes.plan(policy, cluster, objects, **options)
 
     def run(self, plan: t.Sequence[Probe] | None = None, **options: t.Any) -> tuple[ProbeResult, ...]:
@@ -291,6 +291,42 @@ def test_an_owners_code_that_planning_sets_off_stays_the_probed_role(probed: Pro
     assert came.evidence.startswith("refused within a routine that it runs")
 
 
+ESCAPE = """
+CREATE SCHEMA other; GRANT USAGE ON SCHEMA other TO PUBLIC; CREATE TABLE other.who (name text);
+CREATE SEQUENCE other.fired; GRANT ALL ON ALL TABLES IN SCHEMA other TO PUBLIC;
+GRANT ALL ON SEQUENCE other.fired TO PUBLIC;
+CREATE FUNCTION other.watch() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM nextval('other.fired');
+  IF current_setting('application_name') LIKE '%probes%' THEN PERFORM set_config('role', 'none', true); END IF;
+END $$;
+ALTER FUNCTION other.watch() OWNER TO owner;
+"""
+
+
+@pytest.mark.parametrize("event", ["ddl_command_start", "ddl_command_end"])
+@pytest.mark.parametrize("enabled", ["", "ENABLE ALWAYS"])
+def test_event_triggers_are_never_fired(probed: Probed, event: str, enabled: str) -> None:
+    probed.sql(f"{ESCAPE}; CREATE EVENT TRIGGER watches ON {event} EXECUTE FUNCTION other.watch()")
+    if enabled:
+        probed.sql(f"ALTER EVENT TRIGGER watches {enabled}")
+    try:
+        fired = "SELECT last_value, is_called FROM other.fired"
+        before = probed.sql(fired)
+        results = probed.run()
+        assert probed.sql(fired) == before
+    finally:
+        probed.sql("DROP EVENT TRIGGER watches; DROP SCHEMA other CASCADE")
+    old = probed.sql("SELECT current_setting('server_version_num')::int < 170000")[0][0]
+    left_out = {one.what for one in results if one.outcome == "not run"}
+    if enabled and old:
+        # What is no DDL, and needs none, is tried all the same.
+        assert {"CREATE SCHEMA", "CREATE TABLE in schema s"} <= left_out
+        assert {"DROP", "ALTER", "SELECT", "INSERT"} <= {what.split(" ")[0] for what in left_out}
+        assert {one.what for one in results if one.outcome == "passed"} >= {"SET ROLE owner", "COPY TO PROGRAM"}
+    else:
+        assert others(results) == []
+
+
 def test_the_role_is_no_superuser_while_it_is_tried(probed: Probed) -> None:
     """As current_user, session_user and is_superuser have it, inside the function that confines it and without."""
     question = statement(
@@ -418,7 +454,7 @@ def test_the_inventorys_own_policy_passes_once_applied(tmp_path: Path) -> None:
         name = policy.databases[0]
         with postgres.session(host.server.login, name) as connection, postgres.snapshot(connection):
             cluster = postgres.read_cluster(connection)
-            plan = probes.plan(policy, cluster, postgres.read_objects(connection, policy, cluster, name))
+            plan = probes.plan(policy, cluster, inspecting.read_audited(connection, policy, cluster, name))
         results = probing.run(host.server.login, name, plan)
     assert others(results) == []
     assert {one.role for one in results} == {"dba", "scraper", "grafanareader", "dumper"}

@@ -12,10 +12,13 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.access.enforc
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
 from ansible_collections.taaraxtak.production.tests.integration import random_access
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
+from ansible_collections.taaraxtak.production.tests.integration.servers import bindir, every_server  # noqa: F401
 
 # 320 cases: the tests of one file are dealt to the workers one by one.
 ROUNDS = 16
 CASES = 20
+# Beside them, on each version.
+ROUNDS_OF_EACH = 1
 
 
 def run(server: Server, written: dict[str, t.Any], folder: Path, *, check: bool = False) -> Outcome:
@@ -65,9 +68,8 @@ def default_problems(server: Server, written: dict[str, t.Any], database: str) -
     return found
 
 
-@pytest.mark.parametrize("number", range(ROUNDS))
-def test_after_a_run_the_state_is_the_policy_and_a_second_is_empty(server, tmp_path, number):
-    for case in range(number * CASES, (number + 1) * CASES):
+def check(server: Server, tmp_path: Path, cases: t.Iterable[int]) -> None:
+    for case in cases:
         rnd = random.Random(case)
         random_access.make(server, rnd)
         written = random_access.policy(rnd)
@@ -78,6 +80,16 @@ def test_after_a_run_the_state_is_the_policy_and_a_second_is_empty(server, tmp_p
         again = run(server, written, tmp_path)
         assert again.queries == (), f"case {case}"
     random_access.clear(server)
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_after_a_run_the_state_is_the_policy_and_a_second_is_empty(server, tmp_path, number):
+    check(server, tmp_path, range(number * CASES, (number + 1) * CASES))
+
+
+@pytest.mark.parametrize("number", range(ROUNDS_OF_EACH))
+def test_so_it_is_on_every_version(every_server, tmp_path, number):  # noqa: F811
+    check(every_server, tmp_path, range(1000 + number * CASES, 1000 + (number + 1) * CASES))
 
 
 def test_the_oracle_sees_a_difference(server, tmp_path):

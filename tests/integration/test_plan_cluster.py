@@ -211,7 +211,17 @@ def test_random_memberships_become_exactly_the_policy_s(own_server, seed):
         own_server.run(MEMBERSHIPS.format(options=", bool_or(inherit_option), bool_or(set_option)" if new else ""))
     )
     connection = own_server.connect()
-    wanted_powers = powers(policy, read(connection))
+    cluster = read(connection)
+    wanted_powers = powers(policy, cluster)
+    early = [one for one in plan_cluster(policy, cluster).statements if not one.late]
+    run(connection, early, "5s", Plan)
+    # The powers that the plan of a database counts on are those that the server knows then.
+    has = """
+    SELECT a.rolname, b.rolname FROM pg_roles a, pg_roles b
+    WHERE a <> b AND a.rolname LIKE 'q_%%' AND b.rolname LIKE 'q_%%' AND pg_has_role(a.oid, b.oid, 'USAGE')
+    """
+    found = {(role, above) for role, all_above in wanted_powers.inherits.items() for above in all_above}
+    assert {(a, b) for a, b in found if a in NAMES and b in NAMES} == set(own_server.run(has))
     apply(own_server, policy)
     assert plan_cluster(policy, read(connection)) == Plan()
     after = set(
@@ -224,13 +234,6 @@ def test_random_memberships_become_exactly_the_policy_s(own_server, seed):
     }
     others = {row for row in before if not {row[0], row[1]} & listed.keys()}
     assert after == wanted | others
-    # The powers that the plan of a database counts on are those that the server knows now.
-    has = """
-    SELECT a.rolname, b.rolname FROM pg_roles a, pg_roles b
-    WHERE a <> b AND a.rolname LIKE 'q_%%' AND b.rolname LIKE 'q_%%' AND pg_has_role(a.oid, b.oid, 'USAGE')
-    """
-    found = {(role, above) for role, all_above in wanted_powers.inherits.items() for above in all_above}
-    assert {(a, b) for a, b in found if a in NAMES and b in NAMES} == set(own_server.run(has))
     connection.close()
 
 

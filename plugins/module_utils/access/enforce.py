@@ -14,11 +14,12 @@ from . import files, logins
 from .catalog.model import Cluster
 from .plan.cluster import check_primary, missing_databases, plan_cluster
 from .plan.database import plan_database
-from .plan.hba import render_hba, render_ident
+from .plan.hba import render_hba, render_ident, shut_out
 from .plan.statements import Plan, Skipped, Statement, shown
 from .policy.model import Policy
 from .postgres import MAINTENANCE, TEMPLATE, Params, read_cluster, read_objects, session, snapshot
 from .running import MeanwhileError, check_lock_timeout, run, run_alone, text
+from .trying import check_settings
 
 if t.TYPE_CHECKING:
     from .postgres import Connection
@@ -63,7 +64,8 @@ class StoppedError(ValueError):
     """The work stopped half way; ``committed`` is the SQL of what stays done."""
 
     def __init__(self, message: str, committed: tuple[str, ...]) -> None:
-        done = "nothing was changed" if not committed else f"{len(committed)} statements before stay done"
+        stays = "1 statement before stays" if len(committed) == 1 else f"{len(committed)} statements before stay"
+        done = f"{stays} done" if committed else "nothing was changed"
         super().__init__(f"{message} ({done})")
         self.committed = committed
 
@@ -75,12 +77,13 @@ class _Plans:
     create: tuple[Statement, ...]
     cluster: Plan
     databases: dict[str, Plan]
+    late: Plan
     files: logins.Files
     unread: tuple[Skipped, ...]
 
     @property
     def parts(self) -> tuple[Plan, ...]:
-        return (Plan(self.create), self.cluster, *self.databases.values())
+        return (Plan(self.create), self.cluster, *self.databases.values(), self.late)
 
     @property
     def statements(self) -> tuple[Statement, ...]:
@@ -100,6 +103,7 @@ def enforce(params: Params, policy: Policy, options: Options) -> Outcome:
         if policy.mode == "adopt":
             exceeding = _exceeding(params, connection, policy, options)
         plans = _plan(params, connection, policy, options)
+        check_settings(connection, policy)
         if not options.check:
             _apply(params, connection, policy, options, plans)
         statements = plans.statements
@@ -122,7 +126,7 @@ def _plan(params: Params, connection: Connection, policy: Policy, options: Optio
     create = missing_databases(policy, cluster)
     cluster_plan = plan_cluster(policy, cluster, options.passwords)
     databases = {}
-    unread = []
+    unread = shut_out(policy, cluster.roles) if options.hba and policy.authoritative else []
     for name in policy.databases:
         there = cluster.databases.get(name)
         if there is not None and not there.allows_connections:
@@ -133,7 +137,13 @@ def _plan(params: Params, connection: Connection, policy: Policy, options: Optio
             continue
         with session(params, name if there is not None else TEMPLATE) as other, snapshot(other):
             databases[name] = _plan_database(other, policy, cluster, name, options)
-    return _Plans(create, cluster_plan, databases, login_files, tuple(unread))
+    late = Plan(tuple(one for one in cluster_plan.statements if one.late))
+    return _Plans(create, _early(cluster_plan), databases, late, login_files, tuple(unread))
+
+
+def _early(plan: Plan) -> Plan:
+    """What of the cluster comes before the databases: a membership is revoked when what replaces it is granted."""
+    return Plan(tuple(one for one in plan.statements if not one.late), plan.skipped)
 
 
 def _plan_database(connection: Connection, policy: Policy, cluster: Cluster, name: str, options: Options) -> Plan:
@@ -158,22 +168,21 @@ def _apply(params: Params, connection: Connection, policy: Policy, options: Opti
         for statement in plans.create:
             run_alone(connection, statement)
             done([statement])
-        plans.cluster = _apply_cluster(connection, policy, options, plans.cluster)
+
+        def cluster() -> Plan:
+            return plan_cluster(policy, read_cluster(connection), options.passwords)
+
+        plans.cluster = _carried_out(connection, plans.cluster, options, lambda: _early(cluster()))
         done(plans.cluster.statements)
         for name, plan in plans.databases.items():
             plans.databases[name] = _apply_database(params, policy, options, name, plan)
             done(plans.databases[name].statements)
+        plans.late = _carried_out(connection, plans.late, options, cluster)
+        done(plans.late.statements)
         if plans.files.reload:
             logins.install(params, connection, plans.files)
     except ValueError as error:
         raise StoppedError(str(error), tuple(committed)) from error
-
-
-def _apply_cluster(connection: Connection, policy: Policy, options: Options, plan: Plan) -> Plan:
-    def again() -> Plan:
-        return plan_cluster(policy, read_cluster(connection), options.passwords)
-
-    return _carried_out(connection, plan, options, again)
 
 
 def _apply_database(params: Params, policy: Policy, options: Options, name: str, plan: Plan) -> Plan:

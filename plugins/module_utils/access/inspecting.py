@@ -9,12 +9,23 @@ import dataclasses
 import typing as t
 
 from .audit import matrix
-from .catalog import queries
+from .catalog import audited, outside, queries
 from .catalog.model import Cluster, Objects
-from .export.cluster import logins_by_peer
-from .export.export import export
 from .policy.model import Policy
-from .postgres import MAINTENANCE, Params, query, read_cluster, read_objects, session, snapshot
+from .postgres import (
+    MAINTENANCE,
+    Params,
+    query,
+    read_cluster,
+    read_objects,
+    read_scope,
+    read_scoped,
+    session,
+    snapshot,
+)
+
+if t.TYPE_CHECKING:
+    from .postgres import Connection
 
 # pg_ident_file_mappings came with it.
 IDENT_VIEW = 150000
@@ -76,7 +87,7 @@ def see(
             continue
         with session(params, name) as connection, snapshot(connection):
             if seen.cluster is not None:
-                seen.objects[name] = read_objects(connection, policy, seen.cluster, name)
+                seen.objects[name] = read_audited(connection, policy, seen.cluster, name)
             if with_matrix:
                 schemas = [row[1] for row in query(connection, queries.SCHEMAS) if policy.in_scope(row[1])]
                 values = matrix.values(connection.server_version, seen.roles, schemas)
@@ -84,11 +95,40 @@ def see(
     return seen
 
 
+def read_audited(connection: Connection, policy: Policy, cluster: Cluster, database: str) -> Objects:
+    """``postgres.read_objects`` with what an audit needs beside: audited.count() queries more."""
+    scope = read_scope(connection, policy)
+    objects = read_scoped(connection, cluster, database, scope)
+    rows = {key: query(connection, text, scope.values) for key, text in audited.members(cluster.version).items()}
+    values = {**scope.values, **outside.reached(objects, rows)}
+    rows.update({key: query(connection, text, values) for key, text in outside.LAST.items()})
+    return audited.added(objects, scope.names, rows)
+
+
+def tried(probes: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, int]:
+    """How many of the *probes* passed, failed and weren't run, under those words."""
+    counts = {"passed": 0, "failed": 0, "not_run": 0}
+    for one in probes:
+        counts[one["outcome"].replace(" ", "_")] += 1
+    return counts
+
+
+def untried(policy: Policy, probes: t.Sequence[t.Mapping[str, t.Any]]) -> set[str]:
+    """As which roles of *probes* nothing was tried; the policy's superusers, who are refused nothing, aren't said."""
+    done = {one["role"] for one in probes if one["outcome"] != "not run"}
+    meant = {role.name for role in policy.roles.values() if role.superuser}
+    return {one["role"] for one in probes} - done - meant
+
+
 def read_policy(params: Params, database: str | None = None) -> tuple[dict[str, t.Any], list[dict[str, str]]]:
     """``policy`` and ``not_expressed`` of the server as it is, and the databases that could not be read.
 
     *database*: of this one only; else of every one that is no template. ValueError where it is not there.
     """
+    # A module compiles all that it imports in each run, and an audit exports nothing.
+    from .export.cluster import logins_by_peer
+    from .export.export import export
+
     with session(params, MAINTENANCE) as connection, snapshot(connection):
         cluster = read_cluster(connection)
         ident: list[tuple[str, str]] = []

@@ -1,15 +1,14 @@
 # Copyright (c) The taaraxtak.production authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The edge to PostgreSQL that only reads: sessions, the catalogue's snapshot, the matrix. running.py changes things."""
+"""The edge to PostgreSQL that only reads: sessions and the catalogue's snapshot. running.py changes things."""
 
 from __future__ import annotations
 
 import contextlib
 import typing as t
 
-from ..postgres.connection import connect
-from .audit import matrix
+from ..postgres.connection import SESSION, connect
 from .catalog import queries
 from .catalog import snapshot as rows_to
 from .catalog.model import Cluster, Objects
@@ -28,16 +27,25 @@ Params = t.Mapping[str, t.Any]
 MAINTENANCE = "postgres"
 # What CREATE DATABASE copies: read in place of a database that is not there yet.
 TEMPLATE = "template1"
+# Set as the session begins, which costs no query, and is above what ALTER ROLE and ALTER DATABASE have set.
+OWN = "-c search_path=pg_catalog,pg_temp -c role=none -c default_transaction_read_only=off"
+
+
+class Scope(t.NamedTuple):
+    """What of a database is the policy's: all roles' names, the rows of queries.SCHEMAS, snapshot.scope's values."""
+
+    names: rows_to.Names
+    schemas: list[tuple[t.Any, ...]]
+    values: dict[str, t.Any]
 
 
 @contextlib.contextmanager
 def session(params: Params, database: str) -> t.Iterator[Connection]:
-    """A connection in autocommit mode, in which no name of ours can mean anything but PostgreSQL's own."""
-    connection = connect(params, database=database)
+    """A connection in autocommit mode, as who logged in, in which no name of ours means anything but PostgreSQL's."""
+    connection = connect(params, database=database, session=f"{SESSION} {OWN}")
     try:
         connection.autocommit = True
         connection.set_client_encoding("UTF8")
-        query(connection, "SELECT set_config('search_path', 'pg_catalog, pg_temp', false)")
         yield connection
     finally:
         connection.close()
@@ -78,37 +86,23 @@ def read_cluster(connection: Connection) -> Cluster:
 def read_objects(connection: Connection, policy: Policy, cluster: Cluster, database: str) -> Objects:
     """What is in the scope of the database that *connection* is connected to, under the name *database*.
 
-    It takes queries.count() queries, whatever is in the database.
+    It takes queries.count() queries, whatever is in the database. What only an audit asks for is left empty.
     """
+    return read_scoped(connection, cluster, database, read_scope(connection, policy))
+
+
+def read_scope(connection: Connection, policy: Policy) -> Scope:
+    """What of the database is *policy*'s, as the connection's transaction sees it."""
     names = rows_to.names_of(query(connection, queries.ROLE_NAMES))
     schemas = query(connection, queries.SCHEMAS)
-    values = rows_to.scope(policy, schemas)
+    return Scope(names, schemas, rows_to.scope(policy, schemas))
+
+
+def read_scoped(connection: Connection, cluster: Cluster, database: str, scope: Scope) -> Objects:
+    """``read_objects`` of a scope that is known."""
+    names, schemas, values = scope
     rows = {key: query(connection, text, values) for key, text in queries.members(cluster.version).items()}
     found = {key: [row[0] for row in rows[key]] for key in ("routines", "types")}
     for key, text in queries.ACLS.items():
         rows[key] = query(connection, text, {**values, **found})
-    rows["outside"] = query(connection, queries.OUTSIDE, {"outside": rows_to.reached(rows)})
     return rows_to.objects(database, names, schemas, values["schemas"], rows)
-
-
-def read_matrix(params: Params, policy: Policy, database: str | None = None) -> list[dict[str, t.Any]]:
-    """``matrix.matrix`` of the policy's login roles, in *database* or in every database of the scope.
-
-    ValueError where *database* is out of scope or can't be read.
-    """
-    if database is not None and database not in policy.databases:
-        raise ValueError(
-            f"the database {database} is not in the policy's scope: write one of {', '.join(policy.databases)}"
-        )
-    roles = _login_roles(policy)
-    rows = []
-    for name in policy.databases if database is None else (database,):
-        with session(params, name) as connection, snapshot(connection):
-            schemas = [row[1] for row in query(connection, queries.SCHEMAS) if policy.in_scope(row[1])]
-            values = matrix.values(connection.server_version, roles, schemas)
-            rows += matrix.matrix(name, query(connection, matrix.MATRIX, values))
-    return rows
-
-
-def _login_roles(policy: Policy) -> list[str]:
-    return [role.name for role in policy.roles.values() if role.login]

@@ -10,7 +10,9 @@ The login stays a superuser's, and a routine that a probe sets off (an index's e
 planned) could go back to it with one set_config: tried on 15 to 18, it works. So whatever may set off somebody's code
 runs in a SECURITY DEFINER function that belongs to the role, made in pg_temp for the moment: within one, PostgreSQL
 refuses to set session_authorization and role, however deep. A standby can't make it, so there such probes are run only
-where every routine is a superuser's.
+where every routine is a superuser's. DDL of ours must set off no event trigger, whose function would run before all
+that, and may do what no rollback takes back: since 17 a setting switches them off; before, they are off for a replica,
+and probes with DDL aren't run while there is one that is not.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import contextlib
 import secrets
 import typing as t
 
-from .plan.statements import Name, Value
+from .plan.statements import Name, Value, shown
 from .postgres import Params, query, session
 from .probes import probes as core
 from .probes.sql import Probe, filled, statement
@@ -42,6 +44,9 @@ APPLICATION = "taaraxtak.production probes"
 SERVER = """
 SELECT pg_is_in_recovery(), (SELECT rolsuper FROM pg_roles WHERE rolname = session_user), session_user::text
 """
+EVENT_TRIGGERS_SETTING = 170000
+# Before 17 those that are no replica's are off where session_replication_role is replica.
+EVENT_TRIGGERS = "SELECT evtname, evtenabled = 'O' FROM pg_event_trigger WHERE evtenabled <> 'D' ORDER BY evtname"
 FOREIGN_CODE = """
 SELECT count(*) FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner WHERE NOT r.rolsuper
 """
@@ -97,6 +102,15 @@ class _Runner:
         self._timeouts = timeouts
         self._standby = standby
         self._foreign_code = standby and query(connection, FOREIGN_CODE)[0][0] > 0
+        # How event triggers are switched off, and the first that isn't by that.
+        self._quiet: tuple[str, str] | None = None
+        self._fires: str | None = None
+        if connection.server_version >= EVENT_TRIGGERS_SETTING:
+            self._quiet = ("event_triggers", "off")
+        elif not standby:
+            there = query(connection, EVENT_TRIGGERS)
+            self._quiet = ("session_replication_role", "replica") if there else None
+            self._fires = next((name for name, origin in there if not origin), None)
 
     def result(self, probe: Probe) -> core.ProbeResult:
         """Of one probe, whatever happens."""
@@ -106,6 +120,9 @@ class _Runner:
             return core.result(probe, core.NOT_RUN, None, "a standby can't make the table that it needs")
         if self._foreign_code and probe.user_code:
             why = "on a standby, and there are routines that don't belong to superusers, which it might set off"
+            return core.result(probe, core.NOT_RUN, None, why)
+        if self._fires is not None and (probe.setup or probe.user_code or probe.ddl):
+            why = f"the event trigger {shown(self._fires)} is ENABLE ALWAYS or REPLICA, and would be fired"
             return core.result(probe, core.NOT_RUN, None, why)
         if self._connection.closed:
             return core.result(probe, core.NOT_RUN, None, "the connection was lost")
@@ -125,6 +142,9 @@ class _Runner:
     def _try(self, probe: Probe, fresh: str) -> core.ProbeResult:
         for name, value in self._timeouts.items():
             self._prepare(text(self._connection, statement(f"SET LOCAL {name} = ", Value(value))))
+        if self._quiet is not None:
+            setting, value = self._quiet
+            self._prepare(text(self._connection, statement(f"SET LOCAL {setting} = ", Value(value))))
         for one in probe.setup:
             self._prepare(text(self._connection, filled(one, None, fresh)))
         column = None
@@ -138,6 +158,9 @@ class _Runner:
         shell = 0
         if probe.user_code and not self._standby:
             line, shell = self._confined(probe.role, fresh, line), 1
+        if self._quiet is not None and not probe.ddl:
+            # For a replica rules would be off as well, and the statement another one.
+            self._prepare(f"SET LOCAL {self._quiet[0]} TO DEFAULT")
         self._prepare(text(self._connection, statement("SET LOCAL SESSION AUTHORIZATION ", Name((probe.role,)))))
         said = {
             name: self._connection.info.parameter_status(name) for name in ("is_superuser", "session_authorization")

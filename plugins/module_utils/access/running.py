@@ -31,7 +31,9 @@ CONCURRENTLY = ("tuple concurrently updated", "tuple concurrently deleted", "cac
 UNLOGGED = (
     "SELECT set_config('log_statement', 'none', true), set_config('log_min_duration_statement', '-1', true),"
     " set_config('log_min_duration_sample', '-1', true), set_config('log_transaction_sample_rate', '0', true),"
-    " set_config('log_min_error_statement', 'panic', true)"
+    " set_config('log_min_error_statement', 'panic', true),"
+    # Where the extension isn't loaded, this is a name like any other.
+    " set_config('pg_stat_statements.track_utility', 'off', true)"
 )
 # By relation, since a blocked statement has been cancelled by the time that we ask.
 HOLDERS = """

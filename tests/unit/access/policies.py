@@ -187,6 +187,7 @@ MISSHAPEN: list[Case] = [
     ("roles.owner.connection_limit", "5", "roles.owner.connection_limit: write a number"),
     ("roles.owner.connection_limit", True, "roles.owner.connection_limit: write a number"),
     ("roles.owner.connection_limit", -2, "roles.owner.connection_limit: write a number"),
+    ("roles.owner.connection_limit", 2**31, "roles.owner.connection_limit: write a number from 0 to 2147483647"),
     ("roles.owner.superuser", 1, "roles.owner.superuser: write true or false, not 1"),
     ("roles.owner.login", "yes", "roles.owner.login: write true or false, not 'yes'"),
     ("roles.owner.inherit", None, "roles.owner.inherit: write true or false, not nothing"),

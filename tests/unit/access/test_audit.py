@@ -16,6 +16,7 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.access.audit.
     sql_text,
     summary,
 )
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import links
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl import AclItem
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.statements import (
@@ -156,6 +157,47 @@ def test_a_view_over_what_its_reader_may_not_read_is_one():
     assert found(done) == [("owner-rights-view", "reader", "table public.v", "SELECT")]
     assert "SELECT on public.t" in done.findings[0].evidence
     assert done.findings[0].path == ("reader", "SELECT on table public.v", "view public.v as owner")
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "remedy"),
+    [
+        (150000, "v", "ALTER VIEW public.v SET (security_invoker = true)"),
+        (140000, "v", 'REVOKE SELECT ON TABLE public.v FROM "reader" CASCADE'),
+        (150000, "m", 'REVOKE SELECT ON TABLE public.v FROM "reader" CASCADE'),
+    ],
+)
+def test_a_view_s_remedy_is_one_that_its_server_has(version, kind, remedy):
+    grants = [
+        {**one, "on": {**one["on"], "except": "public.t"}} if "tables" in one["on"] else one for one in POLICY["grants"]
+    ]
+    below, view = table("t", acl=()), table("v", kind=kind)
+    views = (catalog.View(view.oid, False, (below.oid,)),)
+    (one,) = look(below, view, views=views, held=cluster(version), policy={"grants": grants}).findings
+    assert one.remedy == remedy
+
+
+def test_a_view_over_a_table_whose_parent_may_be_read_is_none():
+    grants = [
+        {**one, "on": {**one["on"], "except": "public.child"}} if "tables" in one["on"] else one
+        for one in POLICY["grants"]
+    ]
+    parent, child, view = table("parent"), table("child", acl=()), table("v", kind="v")
+    views = (catalog.View(view.oid, False, (child.oid,)),)
+    inheritance = (links.Inheritance(parent.oid, child.oid, True),)
+    assert found(look(parent, child, view, views=views, inheritance=inheritance, policy={"grants": grants})) == []
+    assert [one[0] for one in found(look(parent, child, view, views=views, policy={"grants": grants}))] == [
+        "owner-rights-view"
+    ]
+
+
+def test_an_event_trigger_is_whose_its_function_is():
+    trigger = catalog.EventTrigger("watch", "postgres", "ddl_command_end", "elsewhere.f", True, "dba")
+    (one,) = look(table("t"), event_triggers=(trigger,)).findings
+    assert (one.rule, one.role, one.object) == ("event-trigger", "dba", "event trigger watch")
+    assert one.remedy == 'ALTER ROUTINE elsewhere.f() OWNER TO "postgres"'
+    off = dataclasses.replace(trigger, enabled=False)
+    assert found(look(table("t"), event_triggers=(off,))) == []
 
 
 def test_row_level_security_that_hides_rows_is_said():

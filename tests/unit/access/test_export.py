@@ -373,3 +373,21 @@ def test_the_shortest_way_to_say_it_is_taken(held, free, expected):
 def test_without_a_database_there_is_nothing_to_write():
     with pytest.raises(ValueError, match="give at least one"):
         export(cluster(), {})
+
+
+def test_the_end_of_a_password_is_no_part_of_the_format():
+    ends = {"valid_until": "2020-01-01T00:00:00+00:00"}
+    live = cluster()
+    roles = {**live.roles, "reader": role("reader", login=True, **ends), "owner": role("owner", **ends)}
+    found = of(dataclasses.replace(live, roles=roles), objects())
+    # One that doesn't log in has no use for a password.
+    (sentence,) = found.not_expressed
+    assert sentence.startswith("role reader: its password is valid until 2020-01-01")
+
+
+def test_a_schema_in_which_somebody_else_owns_a_collation_has_no_owner_in_the_policy():
+    one = catalog.Owned("COLLATION", "public.c", "owner", "public")
+    assert exported(owned=(one,)).policy["owners"] == {"public": "owner"}
+    other = dataclasses.replace(one, owner="reader")
+    assert "owners" not in exported(owned=(other,)).policy
+    assert exported(owned=(dataclasses.replace(other, extension=True),)).policy["owners"] == {"public": "owner"}

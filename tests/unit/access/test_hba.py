@@ -12,6 +12,7 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.h
     quoted,
     render_hba,
     render_ident,
+    shut_out,
 )
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import (
     Grant,
@@ -21,6 +22,8 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy
     Role,
 )
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
+from ansible_collections.taaraxtak.production.tests.unit.access.snapshots import SUPERUSER
+from ansible_collections.taaraxtak.production.tests.unit.access.snapshots import role as role_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -351,3 +354,11 @@ def test_the_rejects_come_last_and_every_row_before_names_its_database_and_role(
         assert kind in ("local", "hostssl")
         assert not re.match(r"(all|replication|sameuser|[+/@])", rest)
         assert not re.match(r'("[^ ]*"|[^ ]+) (all|[+/@])', rest)
+
+
+def test_ignored_roles_that_log_in_are_told_that_the_files_have_no_row_for_them():
+    there = [SUPERUSER, role_of("rds_admin", login=True), role_of("rds_group"), role_of("other", login=True)]
+    policy = dataclasses.replace(POLICY, ignore_roles=("rds*", "postgres"))
+    (told,) = shut_out(policy, {one.name: one for one in there})
+    assert told.what == "logins of rds_admin"
+    assert told.warn

@@ -211,6 +211,17 @@ def test_a_superuser_and_a_missing_role_are_said_and_not_tried() -> None:
     ]
 
 
+def test_a_role_to_which_nothing_is_refused_is_said_too() -> None:
+    roles = {"roles": {**POLICY["roles"], "owner": {"member_of": ["pg_execute_server_program"]}}}
+    grants = [
+        {"to": "owner", "on": {"database": "app"}, "privileges": ["create", "temporary"]},
+        {"to": "owner", "on": {"routines": ["pg_catalog.lo_*", "pg_catalog.pg_read_file"]}, "privileges": "execute"},
+    ]
+    on = cluster(roles={"owner": role("owner")}, bootstrap="owner")
+    (left,) = planned(written=written(*grants, **roles), on=on, roles=["owner"])
+    assert left.left_out == "nothing that could be tried is refused to it"
+
+
 def test_a_role_that_became_a_superuser_behind_the_policys_back_is_still_asked_about() -> None:
     roles = {**cluster().roles, "reader": role("reader", login=True, superuser=True)}
     plan = planned(table("t"), on=cluster(roles=roles))

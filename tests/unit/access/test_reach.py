@@ -91,6 +91,30 @@ def test_what_is_set_to_is_inherited_from_then():
     assert held.ways("a")[2].links == (("a", "role b", "MEMBER"), ("b", "role c", "MEMBER"))
 
 
+@pytest.mark.parametrize(
+    ("name", "acting", "step"),
+    [
+        ("pg_execute_server_program", "postgres", "runs programs as the server's user"),
+        ("pg_write_server_files", "postgres", "writes files as the server's user"),
+        ("pg_read_server_files", "pg_read_all_data", "reads the server's files"),
+    ],
+)
+def test_the_server_s_files_are_a_way_to_become_its_user_or_to_read_all(name: str, acting: str, step: str) -> None:
+    held = reach(("a", "b"), ("b", name), ("c", "pg_read_all_data"))
+    way = held.ways("a")[-1]
+    assert (way.kind, way.acting, way.path) == ("files", acting, ("a", "member of b", f"member of {name}", step))
+    assert way.links == (("a", "role b", "MEMBER"), ("b", f"role {name}", "MEMBER"))
+    assert way.code
+    assert "files" not in {way.kind for way in held.ways("c")}
+
+
+def test_whoever_may_set_role_to_one_who_runs_programs_runs_them_too() -> None:
+    held = reach(("a", "b"), ("b", "pg_execute_server_program"), attributes={"a": {"inherit": False}})
+    assert held.ways("a")[-1].path == (
+        *("a", "SET ROLE b", "member of pg_execute_server_program", "runs programs as the server's user"),
+    )
+
+
 def test_a_superuser_needs_no_way():
     held = reach(("a", "b"), attributes={"a": {"superuser": True}})
     assert [way.kind for way in held.ways("a")] == ["login"]

@@ -5,8 +5,14 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import (
+    audited,
+    links,
+    outside,
+    queries,
+    snapshot,
+)
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import model as catalog
-from ansible_collections.taaraxtak.production.plugins.module_utils.access.catalog import queries, snapshot
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.acl import AclItem
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.model import Grant, Pattern, Policy
 
@@ -32,8 +38,9 @@ def policy(*schemas: str, **parts: t.Any) -> Policy:
 
 def objects(**rows: t.Any) -> catalog.Objects:
     """What *rows* say, where all other queries came back empty."""
-    empty: dict[str, t.Any] = {key: [] for key in (*queries.members(180000), *queries.ACLS, "outside")}
-    return snapshot.objects("app", NAMES, SCHEMAS, [1], {**empty, "lo_compat": [(False,)], **rows})
+    asked = (*queries.members(180000), *queries.ACLS, *audited.members(180000), *outside.LAST)
+    all_rows = {**{key: [] for key in asked}, "lo_compat": [(False,)], **rows}
+    return audited.added(snapshot.objects("app", NAMES, SCHEMAS, [1], all_rows), NAMES, all_rows)
 
 
 def granted(kind: str, schema: str, name: str) -> Grant:
@@ -159,10 +166,62 @@ def test_a_view_has_what_it_reads_and_what_it_writes(bits: int, writes: set[str]
     assert found.rules == (catalog.Rule(7, "also", "INSERT", ()), catalog.Rule(8, "moved", "UPDATE", (9, 10)))
 
 
-def test_what_views_and_rules_reach_elsewhere_is_asked_for() -> None:
-    rows = {"relations": [(5,), (7,)], "rules": [(7, "_RETURN", "1", [5, 6]), (7, "r", "4", [4]), (7, "s", "4", None)]}
-    assert snapshot.reached(rows) == [4, 6]
-    assert objects(outside=[(6, "elsewhere", "t")]).outside == {6: ("elsewhere", "t")}
+def test_what_leads_into_the_scope_from_elsewhere_is_asked_for_however_far_it_is() -> None:
+    relations = [(5, 1, "t5", "r", 11, False, False, False, None)]
+    rows = {
+        # 20 reads 21 reads the scope's 5, which reads 22: that leads nowhere. Nor does 29.
+        "rules": [(20, "_RETURN", "1", [21]), (21, "r", "4", [5]), (5, "s", "4", [22]), (29, "s", "4", None)],
+        "inheritance": [(23, 5, True), (5, 24, True), (30, 31, False)],
+        "foreign_keys": [("k", 25, 24, "c", "a"), ("k", 32, 33, "c", "a")],
+        "triggers": [
+            (26, "t", "s", "f", True, 11, True, 1),
+            (27, "t", "s", "f", False, 11, True, 1),
+            (28, "t", "s", "f", True, 11, False, 1),
+        ],
+        "definers": [(40, "elsewhere", "f", "", 11, "f", False, None)],
+    }
+    assert outside.reached(objects(relations=relations), rows) == {
+        "outside": [20, 21, 23, 24, 25, 26],
+        "definers": [40],
+    }
+
+
+def test_what_is_elsewhere_has_its_acl() -> None:
+    found = objects(
+        outside=[(6, "elsewhere", "t", "r", 11)],
+        outside_schemas=[(2, "elsewhere", 11)],
+        definers=[(40, "elsewhere", "f", "integer", 11, "f", True, ["search_path=x"])],
+        outside_acls=[
+            ("pg_class", 6, None, 12, 11, "SELECT", False),
+            ("pg_class", 6, "a", 12, 11, "UPDATE", True),
+            ("pg_namespace", 2, None, 0, 11, "USAGE", False),
+            ("pg_proc", 40, None, 0, 11, "EXECUTE", False),
+        ],
+        inheritance=[(6, 5, True)],
+        foreign_keys=[("k", 6, 5, "c", "a"), ("l", 6, 5, "n", "d"), ("m", 6, 5, "r", "c")],
+        calls=[(5, "DEFAULT", "Else", "f", "text", 12)],
+    )
+    (relation,) = found.outside_relations
+    assert (relation.oid, relation.schema, relation.name, relation.owner) == (6, "elsewhere", "t", "owner")
+    assert relation.acl == (AclItem("reader", "owner", "SELECT"),)
+    assert relation.columns == {"a": (AclItem("reader", "owner", "UPDATE", True),)}
+    assert found.outside_schemas == (catalog.Schema("elsewhere", "owner", (AclItem("public", "owner", "USAGE"),)),)
+    (routine,) = found.outside_routines
+    assert (routine.schema, routine.name, routine.arguments, routine.oid) == ("elsewhere", "f", "integer", 40)
+    assert (routine.extension, routine.definer, routine.settings) == (True, True, ("search_path=x",))
+    assert routine.acl == (AclItem("public", "owner", "EXECUTE"),)
+    assert found.inheritance == (links.Inheritance(6, 5, True),)
+    assert found.foreign_keys == (
+        links.ForeignKey("k", 6, 5, "DELETE", None),
+        links.ForeignKey("l", 6, 5, "UPDATE", "UPDATE"),
+        links.ForeignKey("m", 6, 5, None, "UPDATE"),
+    )
+    assert found.calls == (links.Call(5, "DEFAULT", '"Else".f(text)', "reader"),)
+
+
+def test_other_schemas_are_neither_the_scope_s_nor_postgresql_s_nor_ignored() -> None:
+    assert snapshot.scope(policy("app"), SCHEMAS)["others"] == [2]
+    assert snapshot.scope(policy("app", ignore_schemas=("app_*",)), SCHEMAS)["others"] == []
 
 
 def test_publications_name_tables_and_whole_schemas() -> None:
@@ -180,11 +239,14 @@ def test_publications_name_tables_and_whole_schemas() -> None:
 @pytest.mark.parametrize("version", [140000, 150000, 160000, 170000, 180000])
 def test_every_version_is_asked_as_often(version: int) -> None:
     assert queries.count(version) == queries.count(180000)
+    assert audited.count(version) == audited.count(180000)
     assert queries.cluster(version).keys() == queries.cluster(180000).keys()
 
 
 def test_before_15_nothing_newer_is_asked_for() -> None:
-    asked = " ".join((*queries.cluster(140000).values(), *queries.members(140000).values()))
+    asked = " ".join(
+        query for part in (queries.cluster, queries.members, audited.members) for query in part(140000).values()
+    )
     for newer in ("pg_parameter_acl", "pg_publication_namespace", "inherit_option", "set_option"):
         assert newer not in asked
 

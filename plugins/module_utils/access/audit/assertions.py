@@ -220,6 +220,8 @@ class Checker:
         if self.facts.superuser(role):
             yield self._violation(role, (), (), (shown(role), "superuser"), self._superuser(role))
         for way in self.facts.effective.reach.ways(role)[1:]:
+            if way.code:
+                continue
             covered = self._covering((*way.links,))
             if reach.implicit is not None and way.acting.startswith("pg_database_owner"):
                 covered = covered or self._covering(reach.links(role, (way.acting,)))

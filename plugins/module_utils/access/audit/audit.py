@@ -16,6 +16,7 @@ from ..plan.statements import Statement, shown
 from ..policy.model import Policy
 from . import code as audit_code
 from . import drift
+from . import owners as audit_owners
 from . import state as audit_state
 from .assertions import Checked, Checker
 from .effective import Effective
@@ -61,7 +62,7 @@ def audit(
         held = (effective or {}).get(database) or Effective(cluster, objects)
         here = _database_drift(wanted, cluster, objects, held.things)
         facts = Facts(policy, cluster, objects, held, [*found, *here])
-        here += [*audit_code.find(facts), *audit_state.of_database(facts)]
+        here += [*audit_code.find(facts), *audit_state.of_database(facts), *audit_owners.find(facts)]
         checker = Checker(facts, [*found, *here], today)
         for assertion in policy.assertions:
             checker.check(assertion, checked[assertion.id])

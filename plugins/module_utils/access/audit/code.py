@@ -10,19 +10,22 @@ import typing as t
 from ..catalog.model import Routine
 from ..plan.statements import role_shown, shown
 from ..policy.model import PUBLIC
-from .below import Beyond
+from .below import KEY, RULE, VIEW, Beyond
 from .effective import WRITE, WRITES
 from .facts import Facts
 from .findings import Finding, grantee_sql
 from .things import BITS, COLUMNS, Thing, words
 
 SEARCH_PATH = "search_path="
+IDLE = BITS["CONNECT"] | BITS["USAGE"]
 
 
 def find(facts: Facts) -> t.Iterator[Finding]:
     """The findings of one database."""
     yield from _routines(facts)
+    yield from _outside_routines(facts)
     yield from _triggers(facts)
+    yield from _foreign_code(facts)
     yield from _views_and_rules(facts)
     yield from _event_triggers(facts)
 
@@ -58,6 +61,7 @@ def _reachable(facts: Facts, routine: Routine, where: str, grantee: str) -> Find
         if role in facts.policy.roles
         and facts.bound(role)
         and (grantee == PUBLIC or grantee in _inherited(facts, role))
+        and facts.effective.usable(role, routine.schema)
     ]
     by = f"; of the policy's login roles {', '.join(map(shown, reached))} can" if reached else ""
     return _finding(
@@ -71,6 +75,37 @@ def _reachable(facts: Facts, routine: Routine, where: str, grantee: str) -> Find
         evidence=f"{where} is SECURITY DEFINER, and {role_shown(grantee)} may run it as {shown(routine.owner)}{by}",
         remedy=f"REVOKE EXECUTE ON ROUTINE {where.removeprefix('routine ')} FROM {grantee_sql(grantee)} CASCADE",
     )
+
+
+def _outside_routines(facts: Facts) -> t.Iterator[Finding]:
+    """No policy is of these: only those are said that give somebody more than it has in the scope."""
+    for routine in facts.objects.outside_routines:
+        where = f"routine {shown(routine.schema, routine.name)}({routine.arguments})"
+        number = facts.things.routines[routine.schema, routine.name, routine.arguments]
+        for grantee in dict.fromkeys(item.grantee for item in routine.acl):
+            if facts.bound(grantee) and gains(facts, grantee, routine.owner) and facts.of_use(grantee, number):
+                yield _reachable(facts, routine, where, grantee)
+
+
+def gains(facts: Facts, role: str, owner: str) -> bool:
+    """Whether *owner*, by privileges that no plan takes away, can do something in the scope that *role* can't."""
+    if facts.superuser(owner):
+        return True
+    theirs = facts.effective.holders(role) if role != PUBLIC else {PUBLIC: ()}
+    if owner in theirs:
+        return False
+    things = facts.things
+    for holder in facts.effective.holders(owner).keys() - theirs.keys():
+        for grouped in things.groups(holder).values():
+            for bits, numbers in grouped.items():
+                if any(bits & ~facts.mask(role, number) & ~_idle(things.all[number]) for number in numbers):
+                    return True
+    return False
+
+
+def _idle(thing: Thing) -> int:
+    """What of a thing's privileges gives nothing by itself, nor does any on what isn't made yet."""
+    return ~0 if thing.noun.startswith("new ") else 0 if thing.noun == "sequence" else IDLE
 
 
 def _search_path(facts: Facts, routine: Routine, where: str) -> t.Iterator[Finding]:
@@ -90,9 +125,8 @@ def _search_path(facts: Facts, routine: Routine, where: str) -> t.Iterator[Findi
         object=where,
         privilege="search_path",
         path=(f"runs {where} as {shown(routine.owner)}",),
-        evidence=f"{where} is SECURITY DEFINER and {said}",
-        remedy=f"ALTER ROUTINE {where.removeprefix('routine ')} SET search_path TO pg_catalog, pg_temp"
-        " (and name schemas in its body)",
+        evidence=f"{where} is SECURITY DEFINER and {said}; with one, its body has to name the schemas of all else",
+        remedy=f"ALTER ROUTINE {where.removeprefix('routine ')} SET search_path TO pg_catalog, pg_temp",
     )
 
 
@@ -107,6 +141,7 @@ def _triggers(facts: Facts) -> t.Iterator[Finding]:
         if number is None or not trigger.enabled:
             continue
         thing = things.all[number]
+        outside = number >= things.outside
         where = f"trigger {shown(trigger.name)} on {thing.name}"
         writers = sorted({role for role, bits in _holders(facts, number) if bits & (WRITE | WRITE << COLUMNS)})
         changed = any(
@@ -115,6 +150,8 @@ def _triggers(facts: Facts) -> t.Iterator[Finding]:
         )
         if trigger.definer:
             others = [one for one in writers if trigger.owner not in _inherited(facts, one)]
+            if outside:
+                others = [one for one in others if gains(facts, one, trigger.owner)]
             if others:
                 by = ", ".join(map(role_shown, others))
                 yield _finding(
@@ -126,10 +163,9 @@ def _triggers(facts: Facts) -> t.Iterator[Finding]:
                     privilege="TRIGGER",
                     path=(by, f"fires {where} as {shown(trigger.owner)}"),
                     evidence=f"whoever writes to {thing.name} ({by}) runs {trigger.function} as {shown(trigger.owner)}",
-                    remedy=f"look at what {trigger.function} does, then let an assertion allow it, or "
-                    f"DROP TRIGGER {shown(trigger.name)} ON {thing.name}",
+                    remedy=f"DROP TRIGGER {shown(trigger.name)} ON {thing.name}",
                 )
-        elif not changed and trigger.owner != thing.owner and facts.bound(trigger.owner):
+        elif not outside and not changed and trigger.owner != thing.owner and facts.bound(trigger.owner):
             yield _finding(
                 facts,
                 severity="high",
@@ -139,17 +175,24 @@ def _triggers(facts: Facts) -> t.Iterator[Finding]:
                 privilege="TRIGGER",
                 path=(shown(trigger.owner), f"owner of {trigger.function}", f"acts as whoever writes to {thing.name}"),
                 evidence=f"{where} runs {trigger.function}, which {shown(trigger.owner)} can change at will",
-                remedy=f"ALTER ROUTINE {trigger.function} OWNER TO {grantee_sql(thing.owner)}",
+                remedy=f"ALTER ROUTINE {trigger.function}() OWNER TO {grantee_sql(thing.owner)}",
             )
 
 
 def _holders(facts: Facts, number: int) -> t.Iterator[tuple[str, int]]:
-    """(grantee, mask) on a relation that stay after a plan: neither the owner's, nor a superuser's, nor drift."""
+    """(grantee, mask) on a relation that stay after a plan: neither the owner's, nor a superuser's, nor drift.
+
+    Out of the scope the owner's too, and only of whom somebody can make use.
+    """
     thing = facts.things.all[number]
-    columns: dict[str, int] = {}
-    for grantee, held in facts.things.held.items():
+    outside = number >= facts.things.outside
+    for grantee, held in list(facts.things.held.items()):
         bits = held.get(thing.place, {}).get(number, 0)
-        if not bits or grantee == thing.owner or not facts.bound(grantee):
+        if not bits or (grantee == thing.owner and not outside) or not facts.bound(grantee):
+            continue
+        if outside:
+            if facts.of_use(grantee, number):
+                yield grantee, bits
             continue
         for word, bit in BITS.items():
             if bits & bit and (grantee, str(thing), word) in facts.closed:
@@ -157,8 +200,7 @@ def _holders(facts: Facts, number: int) -> t.Iterator[tuple[str, int]]:
         for word, bit in BITS.items():
             if bits & bit << COLUMNS and _columns_closed(facts, grantee, thing.name, word):
                 bits &= ~(bit << COLUMNS)
-        columns[grantee] = bits
-    yield from columns.items()
+        yield grantee, bits
 
 
 def _columns_closed(facts: Facts, role: str, name: str, word: str) -> bool:
@@ -166,41 +208,91 @@ def _columns_closed(facts: Facts, role: str, name: str, word: str) -> bool:
 
 
 def _views_and_rules(facts: Facts) -> t.Iterator[Finding]:
-    effective = facts.effective
-    for number, by_bit in effective.beyond.items():
+    """Inheritance and foreign keys are the scope's own matter: they count where they lead into it."""
+    for number, by_bit in facts.effective.beyond.items():
         thing = facts.things.all[number]
         # Once it has another owner it reaches other things: the next run says which.
         if (thing.owner, str(thing), "OWNER") in facts.closed:
             continue
+        within = {bit: [one for one in reached if _counts(facts, number, one)] for bit, reached in by_bit.items()}
+        if not any(within.values()):
+            continue
         for role, bits in sorted(_holders(facts, number)):
-            for bit, reached in by_bit.items():
+            for bit, reached in within.items():
                 if not bits & (bit | bit << COLUMNS):
                     continue
                 forbidden = [
                     one
                     for one in reached
-                    if not _mask(facts, role, one.number) & (one.bit | one.bit << COLUMNS)
-                    and not _told(facts, role, thing, one)
+                    if not _may(facts, role, one.number, one.bit) and not _told(facts, role, thing, one)
                 ]
                 if forbidden:
-                    word = words(bit)[0]
-                    names = dict.fromkeys(
-                        f"{words(one.bit)[0]} on {facts.things.all[one.number].name}" for one in forbidden
-                    )
-                    yield _finding(
-                        facts,
-                        severity="high" if any(one.bit & WRITE for one in forbidden) else "medium",
-                        rule="rule" if any(one.rule is not None for one in forbidden) else "owner-rights-view",
-                        role=role,
-                        object=str(thing),
-                        privilege=word,
-                        path=(role_shown(role), f"{word} on {thing}", *forbidden[0].steps),
-                        evidence=f"by {word} on {thing.name}, {role_shown(role)} gets what its own privileges "
-                        f"refuse: {', '.join(names)}",
-                        remedy="ALTER VIEW " + thing.name + " SET (security_invoker = true)"
-                        if bit not in WRITES.values()
-                        else f"REVOKE {word} ON TABLE {thing.name} FROM {grantee_sql(role)} CASCADE",
-                    )
+                    yield _beyond(facts, thing, role, bit, forbidden)
+
+
+def _counts(facts: Facts, number: int, one: Beyond) -> bool:
+    inside = facts.things.outside
+    return one.number < inside and (number >= inside or one.kinds[0] in (VIEW, RULE))
+
+
+def _may(facts: Facts, role: str, number: int, bit: int) -> bool:
+    """Whether *role* has it by itself, or by its own privilege on a table of the scope that has to do with this one."""
+    return any(
+        facts.mask(role, at) & (wanted | wanted << COLUMNS)
+        for at, wanted in ((number, bit), *facts.effective.related(number, bit))
+    )
+
+
+def _beyond(facts: Facts, thing: Thing, role: str, bit: int, forbidden: t.Sequence[Beyond]) -> Finding:
+    word = "OWNER" if role == thing.owner else words(bit)[0]
+    names = dict.fromkeys(f"{words(one.bit)[0]} on {facts.things.all[one.number].name}" for one in forbidden)
+    kinds = {kind for one in forbidden for kind in one.kinds}
+    plain = "foreign-key" if forbidden[0].kinds[0] == KEY else "inheritance"
+    rule = "rule" if RULE in kinds else "owner-rights-view" if VIEW in kinds else plain
+    remedy = f"REVOKE {word} ON TABLE {thing.name} FROM {grantee_sql(role)} CASCADE"
+    if word == "OWNER":
+        remedy = f"ALTER TABLE {thing.name} OWNER TO {grantee_sql(facts.things.all[forbidden[0].number].owner)}"
+    elif rule == "owner-rights-view" and bit not in WRITES.values() and facts.invokes(thing):
+        remedy = f"ALTER VIEW {thing.name} SET (security_invoker = true)"
+    return _finding(
+        facts,
+        severity="high" if any(one.bit & WRITE for one in forbidden) else "medium",
+        rule=rule,
+        role=role,
+        object=str(thing),
+        privilege=word,
+        path=(role_shown(role), f"{word} on {thing}", *forbidden[0].steps),
+        evidence=f"by {word} on {thing.name}, {role_shown(role)} gets what its own privileges "
+        f"refuse: {', '.join(names)}",
+        remedy=remedy,
+    )
+
+
+def _foreign_code(facts: Facts) -> t.Iterator[Finding]:
+    """Routines that somebody can change at will, and that act as whoever uses a table or view."""
+    for call in facts.objects.calls:
+        number = facts.things.by_oid.get(call.oid)
+        # What a plan gives another owner is told as that.
+        if (
+            number is None
+            or not facts.bound(call.owner)
+            or (call.owner, f"routine {call.routine}", "OWNER") in facts.closed
+        ):
+            continue
+        thing = facts.things.all[number]
+        if call.owner == thing.owner:
+            continue
+        yield _finding(
+            facts,
+            severity="high",
+            rule="foreign-code",
+            role=call.owner,
+            object=str(thing),
+            privilege=call.place,
+            path=(shown(call.owner), f"owner of {call.routine}", f"acts as whoever uses {thing.name}"),
+            evidence=f"{call.place} on {thing.name} calls {call.routine}, which {shown(call.owner)} can change at will",
+            remedy=f"ALTER ROUTINE {call.routine} OWNER TO {grantee_sql(thing.owner)}",
+        )
 
 
 def _told(facts: Facts, role: str, thing: Thing, one: Beyond) -> bool:
@@ -208,32 +300,35 @@ def _told(facts: Facts, role: str, thing: Thing, one: Beyond) -> bool:
     if one.rule is None or one.rule[0] == str(thing):
         return False
     ruled = next(number for number, held in enumerate(facts.things.all) if str(held) == one.rule[0])
-    return bool(_mask(facts, role, ruled) & BITS[one.rule[1]])
-
-
-def _mask(facts: Facts, role: str, number: int) -> int:
-    if role == PUBLIC:
-        return facts.things.of(PUBLIC).get(facts.things.all[number].place, {}).get(number, 0)
-    return facts.effective.mask(role, number)
+    return bool(facts.mask(role, ruled) & BITS[one.rule[1]])
 
 
 def _event_triggers(facts: Facts) -> t.Iterator[Finding]:
-    owners = {shown(one.schema, one.name): one.owner for one in facts.objects.routines}
+    new = grantee_sql(facts.cluster.bootstrap)
     for trigger in facts.objects.event_triggers:
         if not trigger.enabled:
             continue
-        for owner, what in ((trigger.owner, "owns it"), (owners.get(trigger.function), f"owns {trigger.function}")):
-            if owner is not None and facts.bound(owner):
+        name = shown(trigger.name)
+        # A trigger function has no arguments.
+        wrong = (
+            (trigger.owner, "owns it", f"ALTER EVENT TRIGGER {name} OWNER TO {new}"),
+            (
+                trigger.owner_of_function,
+                f"owns {trigger.function}",
+                f"ALTER ROUTINE {trigger.function}() OWNER TO {new}",
+            ),
+        )
+        for owner, what, remedy in wrong:
+            if owner and facts.bound(owner):
                 yield _finding(
                     facts,
                     severity="high",
                     rule="event-trigger",
                     role=owner,
-                    object=f"event trigger {shown(trigger.name)}",
+                    object=f"event trigger {name}",
                     privilege="OWNER",
                     path=(shown(owner), f"{what}: acts as whoever runs {trigger.event}"),
-                    evidence=f"event trigger {shown(trigger.name)} runs {trigger.function} for everybody, and "
-                    f"{shown(owner)} {what}",
-                    remedy=f"give event trigger {shown(trigger.name)} and {trigger.function} to a superuser",
+                    evidence=f"event trigger {name} runs {trigger.function} for everybody, and {shown(owner)} {what}",
+                    remedy=remedy,
                 )
                 break

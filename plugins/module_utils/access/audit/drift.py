@@ -225,8 +225,9 @@ class _Reader:
             yield self._attribute(statement, role, "PASSWORD", "password", evidence)
             return
         # "role NAME: WORD WORD CONNECTION LIMIT 5": one finding for each word.
-        words = evidence.rpartition(": ")[2].replace("CONNECTION LIMIT ", "CONNECTION_LIMIT=").split()
-        for word in words:
+        words = evidence.rpartition(": ")[2].replace("CONNECTION LIMIT ", "CONNECTION_LIMIT=")
+        words = words.replace("VALID UNTIL ", "VALID_UNTIL=")
+        for word in words.split():
             yield self._attribute(statement, role, word.partition("=")[0].replace("_", " "), "role-attribute", evidence)
 
     def _attribute(self, statement: Statement, role: str, word: str, rule: str, evidence: str) -> Finding:

@@ -5,7 +5,8 @@
 
 An ACL alone does not say it: privileges come by membership, PUBLIC, ownership, predefined roles and superuser too; a
 role may SET ROLE to another; and what somebody else wrote runs with its owner's rights: SECURITY DEFINER routines,
-triggers with such a function, views and rules.
+triggers with such a function, views and rules. Inheritance, partitions and foreign keys reach other tables' rows
+without asking for a privilege there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ..catalog.model import Cluster, Objects
 from ..plan.statements import role_shown, shown
 from ..policy.model import PUBLIC
 from . import below
+from .below import Beyond
 from .reach import Link, Reach, Way
 from .things import BITS, COLUMNS, EVERYTHING, OWNER, Thing, Things, words
 
@@ -77,20 +79,34 @@ class Effective:
                 name for name in wanted if name in cluster.roles and (roles is not None or cluster.roles[name].login)
             )
         )
-        self._schemas = {self.things.all[number].name: number for number in self.things.find("schema")}
+        self._schemas = {one.name: number for number, one in enumerate(self.things.all) if one.noun == "schema"}
         self._database = next(iter(self.things.find("database")), None)
         self._connects: dict[str, bool] = {}
         self._ways: dict[str, list[Way]] = {}
         self._usages: dict[str, dict[str, bool]] = {}
         self._holders: dict[str, dict[str, tuple[str, ...]]] = {}
         self._code = self._all_code()
+        self._known_below: dict[tuple[str, str], list[tuple[Beyond, tuple[Link, ...], str | None]]] = {}
         self.beyond = below.find(objects, self.things, self.mask)
+        # The same of what is in the scope, made once: with the number, the privilege and the schema there.
+        inside = self.things.outside
+        self._leading = {
+            number: [
+                (bit, [(one, *one[:2], self.things.all[one.number].place) for one in reached if one.number < inside])
+                for bit, reached in by_bit.items()
+            ]
+            for number, by_bit in self.beyond.items()
+        }
         # Turned round: by the thing below, (the view's number, the privilege there, the one here, the steps).
         self._above: dict[int, list[tuple[int, int, int, tuple[str, ...]]]] = {}
+        # The same where only the tables themselves have to do with each other: (the number, the privilege there).
+        self._related: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for number, by_bit in self.beyond.items():
             for bit, reached in by_bit.items():
                 for one in reached:
                     self._above.setdefault(one.number, []).append((number, bit, one.bit, one.steps))
+                    if one.related and number < self.things.outside:
+                        self._related.setdefault((one.number, one.bit), []).append((number, bit))
 
     def ways(self, role: str) -> list[Way]:
         """Every way of acting of *role*, code that acts as somebody else included."""
@@ -105,6 +121,13 @@ class Effective:
         for holder in self.holders(role):
             bits |= self.things.of(holder).get(place, {}).get(number, 0)
         return bits
+
+    def related(self, number: int, bit: int) -> t.Sequence[tuple[int, int]]:
+        """The privileges, as (number, mask), on tables of the scope that give *bit* here as well.
+
+        That is by inheritance, partitions or foreign keys, whatever views and rules there are.
+        """
+        return self._related.get((number, bit), ())
 
     def holders(self, role: str) -> t.Mapping[str, tuple[str, ...]]:
         """Whose privileges count when *role* acts, each with its chain of memberships."""
@@ -228,19 +251,29 @@ class Effective:
                     yield from self._below(role, way, holder, path, place)
 
     def _below(self, role: str, way: Way, holder: str, path: tuple[str, ...], place: str) -> t.Iterator[Group]:
+        if (holder, place) not in self._known_below:
+            self._known_below[holder, place] = list(self._held_below(holder, place))
+        for one, via, held_in in self._known_below[holder, place]:
+            # What it holds there itself is told already, unless a schema is in the way.
+            if held_in is not None and (way.code or self.usable(way.acting, held_in)):
+                continue
+            yield Group(role, way, holder, (*path, *one.steps), one.bit, (one.number,), True, via)
+
+    def _held_below(self, holder: str, place: str) -> t.Iterator[tuple[Beyond, tuple[Link, ...], str | None]]:
+        """What *holder*'s privileges in *place* lead to, by what, and the schema where it holds the same itself."""
         masks = self.things.of(holder).get(place, {})
-        for number in self.beyond.keys() & masks.keys():
-            for bit, reached in self.beyond[number].items():
-                if masks[number] & (bit | bit << COLUMNS):
-                    via = (self.link(holder, number, masks[number], bit),)
-                    for one in reached:
-                        thing = self.things.all[one.number]
-                        held = self.things.of(holder).get(thing.place, {}).get(one.number, 0)
-                        # What it holds there itself is told already, unless a schema is in the way.
-                        if held & one.bit and (way.code or self.usable(way.acting, thing.place)):
-                            continue
+        for number in self._leading.keys() & masks.keys():
+            held = masks[number]
+            for bit, reached in self._leading[number]:
+                if not held & (bit | bit << COLUMNS):
+                    continue
+                for one, below_number, below_bit, there in reached:
+                    at = masks if there == place else self.things.of(holder).get(there, {})
+                    has = at.get(below_number, 0) & below_bit
+                    # In a usable schema it is told already; this one is.
+                    if not has or there != place:
                         rule = () if one.rule is None else ((holder, *one.rule),)
-                        yield Group(role, way, holder, (*path, *one.steps), one.bit, (one.number,), True, (*via, *rule))
+                        yield one, (self.link(holder, number, held, bit), *rule), there if has else None
 
     def link(self, holder: str, number: int, held: int, bit: int) -> Link:
         """What *holder*'s privilege *bit* on a thing rests on, where it holds *held*."""
@@ -254,7 +287,7 @@ class Effective:
 
     def _all_code(self) -> list[_Code]:
         found = []
-        for routine in self.objects.routines:
+        for routine in (*self.objects.routines, *self.objects.outside_routines):
             if routine.definer:
                 number = self.things.routines[routine.schema, routine.name, routine.arguments]
                 step = f"runs {self.things.all[number].name} as {shown(routine.owner)}"

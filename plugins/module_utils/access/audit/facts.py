@@ -8,10 +8,15 @@ from __future__ import annotations
 import typing as t
 
 from ..catalog.model import Cluster, Objects
+from ..plan.statements import shown
 from ..policy.model import PREDEFINED, PUBLIC, Policy
 from .effective import Effective
 from .findings import Finding
 from .reach import Link
+from .things import Thing
+
+# Views have had security_invoker since.
+INVOKER = 150000
 
 
 class Facts:
@@ -26,6 +31,7 @@ class Facts:
         self.effective = effective
         self.things = effective.things
         self.database = objects.database
+        self._of_use: dict[tuple[str, str], bool] = {}
         self.closed: dict[Link, str] = {}
         for finding in drift:
             if not finding.opens:
@@ -53,6 +59,32 @@ class Facts:
             and grant.covers(schema, name, arguments)
             for grant in self.policy.grants
         )
+
+    def mask(self, role: str, number: int) -> int:
+        """What *role* or PUBLIC holds on a thing, as itself."""
+        if role == PUBLIC:
+            return self.things.of(PUBLIC).get(self.things.all[number].place, {}).get(number, 0)
+        return self.effective.mask(role, number)
+
+    def of_use(self, holder: str, number: int) -> bool:
+        """Whether somebody who can log in makes use of *holder*'s privileges on a thing out of the scope."""
+        place = self.things.all[number].place
+        if (holder, place) not in self._of_use:
+            effective = self.effective
+            self._of_use[holder, place] = any(
+                holder in effective.holders(way.acting) and effective.usable(way.acting, place)
+                for role in effective.roles
+                if self.bound(role) and effective.connects(role)
+                for way in effective.reach.ways(role)
+            )
+        return self._of_use[holder, place]
+
+    def invokes(self, thing: Thing) -> bool:
+        """Whether it is a view that could have its invoker's rights: since 15, and no materialized one."""
+        if self.cluster.version < INVOKER:
+            return False
+        relations = (*self.objects.relations, *self.objects.outside_relations)
+        return any(one.kind == "v" and shown(one.schema, one.name) == thing.name for one in relations)
 
     def superuser(self, role: str) -> bool:
         """Whether nothing binds *role*."""

@@ -19,6 +19,11 @@ from ..plan.statements import shown
 # Since 16 each membership says itself whether it is inherited and whether SET ROLE may be used.
 OPTIONS = 160000
 DATABASE_OWNER = "pg_database_owner"
+# What runs programs or writes files as the server's own user is as good as the superuser that initdb made, and what
+# reads the server's files reads all data.
+SERVER_USER = {"pg_execute_server_program": "runs programs", "pg_write_server_files": "writes files"}
+FILE_READER = "pg_read_server_files"
+READ_ALL = "pg_read_all_data"
 # (role, object, privilege): what a step rests on, in the words of a finding.
 Link = tuple[str, str, str]
 # From a role (left out) to one above it: each one's name.
@@ -30,8 +35,8 @@ class Way:
     """How a role that logs in comes to act as ``acting``.
 
     ``kind``: login; set_role; admin (it could grant itself the role); definer or trigger (code that runs as
-    ``acting``). ``path`` is for people, ``links`` is what it rests on. ``holders`` are the roles whose privileges count
-    then, each with its chain of memberships.
+    ``acting``); files (by the server's files it does what ``acting`` could). ``path`` is for people, ``links`` is what
+    it rests on. ``holders`` are the roles whose privileges count then, each with its chain of memberships.
     """
 
     kind: str
@@ -43,7 +48,7 @@ class Way:
     @property
     def code(self) -> bool:
         """It acts by code that somebody else wrote: what that does isn't known."""
-        return self.kind in ("definer", "trigger")
+        return self.kind in ("definer", "trigger", "files")
 
 
 def membership_links(start: str, chain: Chain) -> tuple[Link, ...]:
@@ -132,7 +137,25 @@ class Reach:
                     if above not in ways:
                         ways[above] = self._by_set_role(ways[name], above, chain)
                         new.append(ways[above])
-        return list(ways.values())
+        return [*ways.values(), *self._by_files(ways.values())]
+
+    def _by_files(self, ways: t.Collection[Way]) -> t.Iterator[Way]:
+        """The shortest way to the server's programs and files, if no way is a superuser's already."""
+        if any(self.superuser(way.acting) for way in ways):
+            return
+        for name, does in SERVER_USER.items():
+            way = next((way for way in ways if name in way.holders), None)
+            if way is not None:
+                yield self._files(way, name, f"{does} as the server's user", self.cluster.bootstrap)
+                return
+        way = next((way for way in ways if FILE_READER in way.holders and READ_ALL not in way.holders), None)
+        if way is not None and READ_ALL in self.cluster.roles:
+            yield self._files(way, FILE_READER, "reads the server's files", READ_ALL)
+
+    def _files(self, way: Way, name: str, step: str, acting: str) -> Way:
+        chain = way.holders[name]
+        path = (*way.path, *(f"member of {shown(role)}" for role in chain), step)
+        return Way("files", acting, path, (*way.links, *self.links(way.acting, chain)), self.inherited(acting))
 
     def links(self, start: str, chain: Chain) -> tuple[Link, ...]:
         """As ``membership_links``; being in pg_database_owner rests on the database."""

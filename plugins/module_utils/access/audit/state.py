@@ -9,11 +9,11 @@ import typing as t
 
 from ..catalog.model import Cluster
 from ..plan.acl import Acl
-from ..plan.statements import role_shown, shown
+from ..plan.statements import Name, Part, role_shown, shown
 from ..policy.model import PREDEFINED, PUBLIC, Policy
 from .drift import ATTACKS, MIGHTY
 from .facts import Facts, unlisted
-from .findings import Finding, grantee_sql
+from .findings import Finding, grantee_sql, sql_text
 from .reach import Link
 from .things import BITS, COLUMNS
 
@@ -72,7 +72,7 @@ def _unlisted(policy: Policy, cluster: Cluster) -> t.Iterator[Finding]:
                     privilege=word,
                     path=(shown(role.name), word),
                     evidence=f"role {shown(role.name)} is not in the policy and has {word}",
-                    remedy=f"ALTER ROLE {grantee_sql(role.name)} NO{word}, or write it into the policy",
+                    remedy=f"ALTER ROLE {grantee_sql(role.name)} NO{word}",
                 )
     for row in cluster.memberships:
         held = cluster.roles.get(row.role)
@@ -118,6 +118,7 @@ def _settings(policy: Policy, cluster: Cluster) -> t.Iterator[Finding]:
             continue
         if one.name.lower() in ATTACKS:
             value = ", ".join(one.elements)
+            where: tuple[Part, ...] = () if one.database is None else (" IN DATABASE ", Name((one.database,)))
             yield Finding(
                 severity="low",
                 rule="role-setting",
@@ -127,12 +128,15 @@ def _settings(policy: Policy, cluster: Cluster) -> t.Iterator[Finding]:
                 privilege=one.name.lower(),
                 path=(shown(held.name), f"session starts with {one.name}"),
                 evidence=f"role {shown(held.name)} is not in the policy and starts with {one.name} = {value}",
-                remedy=f"ALTER ROLE {grantee_sql(held.name)} RESET {one.name}",
+                remedy=sql_text(("ALTER ROLE ", Name((held.name,)), *where, " RESET ", Name((one.name,)))),
             )
 
 
 def _replication(facts: Facts) -> t.Iterator[Finding]:
+    # Owned by a role that the policy ignores, either is meant.
     for one in facts.objects.publications:
+        if facts.policy.ignores(one.owner):
+            continue
         tables = [name for name in one.tables if facts.policy.in_scope(name.partition(".")[0].strip('"'))]
         if one.all_tables or tables:
             what = "all tables" if one.all_tables else ", ".join(tables)
@@ -143,9 +147,11 @@ def _replication(facts: Facts) -> t.Iterator[Finding]:
                 object=f"publication {shown(one.name)}",
                 path=(shown(one.owner), f"publication {shown(one.name)}", "REPLICATION"),
                 evidence=f"whoever may replicate reads {what} by the publication {shown(one.name)}",
-                remedy=f"DROP PUBLICATION {shown(one.name)}, if nobody is meant to replicate",
+                remedy=f"DROP PUBLICATION {shown(one.name)}",
             )
     for subscription in facts.objects.subscriptions:
+        if facts.policy.ignores(subscription.owner):
+            continue
         name = shown(subscription.name)
         yield _at(
             facts,
@@ -154,7 +160,7 @@ def _replication(facts: Facts) -> t.Iterator[Finding]:
             object=f"subscription {name}",
             path=(f"the publisher of {name}", f"writes as {shown(subscription.owner)}"),
             evidence=f"what another server publishes is written here by the subscription {name}",
-            remedy=f"DROP SUBSCRIPTION {name}, if nobody is meant to write so",
+            remedy=f"DROP SUBSCRIPTION {name}",
         )
 
 
@@ -196,7 +202,7 @@ def _row_security(facts: Facts) -> t.Iterator[Finding]:
                 path=(shown(role.name), f"SELECT on table {name}", "row level security"),
                 evidence=f"row level security is on for {name}, and {shown(role.name)}, who may read it, sees "
                 + ("only what policies show: pg_dump refuses it" if shown_to else "no row of it"),
-                remedy=f"ALTER TABLE {name} DISABLE ROW LEVEL SECURITY, or give {shown(role.name)} bypassrls",
+                remedy=f"ALTER TABLE {name} DISABLE ROW LEVEL SECURITY",
             )
 
 

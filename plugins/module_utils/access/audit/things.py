@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..catalog.model import Cluster, Objects
+from ..catalog.model import Cluster, Objects, Routine
 from ..plan.acl import Acl
 from ..plan.statements import shown
 from ..policy.model import PRIVILEGES
@@ -44,6 +44,8 @@ BLANKET: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
 }
 # Stands for a superuser's privileges: no role can have an empty name.
 EVERYTHING = ""
+# Where schemas out of the scope are put: no schema can have this name.
+OUTSIDE = "\0outside"
 
 
 class Thing(t.NamedTuple):
@@ -79,7 +81,10 @@ def words(bits: int) -> tuple[str, ...]:
 
 
 class Things:
-    """The numbered list of what is in *cluster* and in *objects*; ``by_oid`` has the relations' numbers."""
+    """The numbered list of what is in *cluster* and in *objects*; ``by_oid`` has the relations' numbers.
+
+    From the number ``outside`` on it is what leads into the scope without being in it: nobody asks what is held there.
+    """
 
     def __init__(self, cluster: Cluster, objects: Objects) -> None:
         self.all: list[Thing] = []
@@ -95,6 +100,8 @@ class Things:
         self._schemas(objects)
         self._relations(objects)
         self._others(objects)
+        self.outside = len(self.all)
+        self._outside(objects)
         self._groups: dict[str, dict[str, dict[int, list[int]]]] = {}
 
     @property
@@ -103,8 +110,8 @@ class Things:
         return [number for number in self.relations.values() if self.all[number].noun == "table"]
 
     def find(self, noun: str) -> list[int]:
-        """The numbers of the things of one kind."""
-        return [number for number, thing in enumerate(self.all) if thing.noun == noun]
+        """The numbers of the things of one kind in the scope."""
+        return [number for number, thing in enumerate(self.all[: self.outside]) if thing.noun == noun]
 
     def of(self, holder: str) -> Held:
         """What is granted to *holder* (a role, PUBLIC, or EVERYTHING), or is its own."""
@@ -120,14 +127,15 @@ class Things:
         return self.held[holder]
 
     def groups(self, holder: str) -> dict[str, dict[int, list[int]]]:
-        """``of`` turned round: by schema, by mask, the numbers."""
+        """``of`` turned round: by schema, by mask, the numbers; a schema out of the scope has none."""
         held = self.of(holder)
         if not self._groups.get(holder):
             self._groups[holder] = {}
             for place, masks in held.items():
                 grouped = self._groups[holder].setdefault(place, {})
                 for number, bits in masks.items():
-                    grouped.setdefault(bits, []).append(number)
+                    if number < self.outside:
+                        grouped.setdefault(bits, []).append(number)
         return self._groups[holder]
 
     def _blanket(self, holder: str, thing: Thing) -> int:
@@ -175,13 +183,24 @@ class Things:
             self.by_oid[one.oid] = self._add(thing, one.columns)
             self.relations[one.schema, one.name] = self.by_oid[one.oid]
 
-    def _others(self, objects: Objects) -> None:
-        for routine in objects.routines:
+    def _outside(self, objects: Objects) -> None:
+        for schema in objects.outside_schemas:
+            self._add(Thing("schema", shown(schema.name), OUTSIDE, schema.owner, schema.acl))
+        for one in objects.outside_relations:
+            thing = Thing("table", shown(one.schema, one.name), one.schema, one.owner, one.acl)
+            self.by_oid[one.oid] = self._add(thing, one.columns)
+        self._routines(objects.outside_routines)
+
+    def _routines(self, routines: t.Iterable[Routine]) -> None:
+        for routine in routines:
             name = f"{shown(routine.schema, routine.name)}({routine.arguments})"
             thing = Thing("routine", name, routine.schema, routine.owner, routine.acl)
             key = (routine.schema, routine.name, routine.arguments)
             self.routines[key] = self._add(thing)
             self.routine_keys[self.routines[key]] = key
+
+    def _others(self, objects: Objects) -> None:
+        self._routines(objects.routines)
         for type_ in objects.types:
             thing = Thing("type", shown(type_.schema, type_.name), type_.schema, type_.owner, type_.acl)
             self._add(thing)

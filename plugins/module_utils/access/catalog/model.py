@@ -14,6 +14,7 @@ import dataclasses
 import typing as t
 
 from ..plan.acl import Acl
+from .links import Call, ForeignKey, Inheritance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,8 @@ class CatalogRole:
     password: str | None
     # SHA-256 of the verifier, to compare it without moving it; never shown.
     password_digest: str | None = dataclasses.field(default=None, repr=False)
+    # When its password stops to work (VALID UNTIL), where that is some day.
+    valid_until: str | None = None
 
     @property
     def has_password(self) -> bool:
@@ -195,6 +198,22 @@ class Type:
 
 
 @dataclasses.dataclass(frozen=True)
+class Owned:
+    """What has an owner and no ACL; ``noun`` as in ALTER ... OWNER TO.
+
+    In a ``schema``: a collation, conversion, operator (class, family), statistics object, text search configuration or
+    dictionary, whose ``name`` is SQL. In none: an extension, event trigger or publication; or a USER MAPPING for
+    PUBLIC, whose name and owner are its server's.
+    """
+
+    noun: str
+    name: str
+    owner: str
+    schema: str | None = None
+    extension: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class LargeObject:
     """A row of pg_largeobject_metadata."""
 
@@ -249,7 +268,7 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True)
 class Trigger:
-    """A trigger on a relation of the scope, none of PostgreSQL's own; ``function`` is written schema.name.
+    """A trigger on a relation, none of PostgreSQL's own; ``function`` is written schema.name.
 
     Whoever writes to the relation fires it, EXECUTE or not; a SECURITY DEFINER function acts as its owner then.
     """
@@ -276,13 +295,14 @@ class RowPolicy:
 
 @dataclasses.dataclass(frozen=True)
 class EventTrigger:
-    """A row of pg_event_trigger: whoever runs DDL runs its function."""
+    """A row of pg_event_trigger: whoever runs DDL runs its function, which is ``owner_of_function``'s."""
 
     name: str
     owner: str
     event: str
     function: str
     enabled: bool
+    owner_of_function: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -323,6 +343,9 @@ class Objects:
     servers: tuple[Named, ...] = ()
     large_objects: tuple[LargeObject, ...] = ()
     system_relations: tuple[SystemRelation, ...] = ()
+    owned: tuple[Owned, ...] = ()
+    # By (schema, name) of the tables that the policy's grants on columns name: all their columns.
+    column_names: t.Mapping[tuple[str, str], frozenset[str]] = dataclasses.field(default_factory=dict)
     views: tuple[View, ...] = ()
     rules: tuple[Rule, ...] = ()
     triggers: tuple[Trigger, ...] = ()
@@ -330,7 +353,12 @@ class Objects:
     event_triggers: tuple[EventTrigger, ...] = ()
     publications: tuple[Publication, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
-    # (schema, name) of relations outside of the scope that views and rules of it reach, by oid.
-    outside: t.Mapping[int, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    # Out of the scope, and leading into it: all other schemas, and their relations and SECURITY DEFINER routines.
+    outside_schemas: tuple[Schema, ...] = ()
+    outside_relations: tuple[Relation, ...] = ()
+    outside_routines: tuple[Routine, ...] = ()
+    inheritance: tuple[Inheritance, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    calls: tuple[Call, ...] = ()
     # Whether the large objects' own checks are switched off (lo_compat_privileges).
     lo_compat: bool = False

@@ -14,8 +14,8 @@ Oids below 16384 (FirstNormalObjectId) are what initdb made.
 
 from __future__ import annotations
 
-# Parameters have ACLs and publications whole schemas since 15; memberships have options since 16.
-PARAMETER_ACLS = PUBLISHED_SCHEMAS = 150000
+# Parameters have ACLs since 15; memberships have options since 16.
+PARAMETER_ACLS = 150000
 MEMBERSHIP_OPTIONS = 160000
 
 # Version, who has logged in, whether that is a superuser, whom initdb made, and whether nothing can be written.
@@ -32,7 +32,7 @@ SELECT oid, rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlog
             WHEN starts_with(rolpassword, 'SCRAM-SHA-256$') THEN 'scram-sha-256'
             WHEN rolpassword ~ '^md5[0-9a-f]{32}$' THEN 'md5'
             ELSE 'other' END,
-       encode(sha256(convert_to(rolpassword, 'UTF8')), 'hex')
+       encode(sha256(convert_to(rolpassword, 'UTF8')), 'hex'), nullif(to_json(rolvaliduntil) #>> '{}', 'infinity')
 FROM pg_authid
 ORDER BY rolname
 """
@@ -154,6 +154,48 @@ UNION ALL
 SELECT 'pg_foreign_server', oid, srvname, srvowner FROM pg_foreign_server
 ORDER BY 3
 """
+# What has an owner and no ACL: in the schemas, as ALTER names it; and in none (schema 0), by its name. A user mapping
+# for PUBLIC has the role 0: it lends one password to everybody who may use its server.
+_OWNED = """
+WITH lying AS (
+  SELECT 'pg_collation'::regclass AS class, 'COLLATION' AS noun, oid, collnamespace AS schema, collowner AS owner
+  FROM pg_collation
+  UNION ALL
+  SELECT 'pg_conversion', 'CONVERSION', oid, connamespace, conowner FROM pg_conversion
+  UNION ALL
+  SELECT 'pg_operator', 'OPERATOR', oid, oprnamespace, oprowner FROM pg_operator
+  UNION ALL
+  SELECT 'pg_opclass', 'OPERATOR CLASS', oid, opcnamespace, opcowner FROM pg_opclass
+  UNION ALL
+  SELECT 'pg_opfamily', 'OPERATOR FAMILY', oid, opfnamespace, opfowner FROM pg_opfamily
+  UNION ALL
+  SELECT 'pg_statistic_ext', 'STATISTICS', oid, stxnamespace, stxowner FROM pg_statistic_ext
+  UNION ALL
+  SELECT 'pg_ts_config', 'TEXT SEARCH CONFIGURATION', oid, cfgnamespace, cfgowner FROM pg_ts_config
+  UNION ALL
+  SELECT 'pg_ts_dict', 'TEXT SEARCH DICTIONARY', oid, dictnamespace, dictowner FROM pg_ts_dict
+)
+SELECT class::text, oid, noun, schema, (pg_identify_object(class, oid, 0)).identity, owner
+FROM lying WHERE schema = ANY(%(schemas)s::oid[])
+UNION ALL
+SELECT 'pg_extension', oid, 'EXTENSION', 0, extname, extowner FROM pg_extension
+UNION ALL
+SELECT 'pg_event_trigger', oid, 'EVENT TRIGGER', 0, evtname, evtowner FROM pg_event_trigger
+UNION ALL
+SELECT 'pg_publication', oid, 'PUBLICATION', 0, pubname, pubowner FROM pg_publication
+UNION ALL
+SELECT 'pg_user_mapping', u.oid, 'USER MAPPING', 0, s.srvname, s.srvowner
+FROM pg_user_mapping u JOIN pg_foreign_server s ON s.oid = u.umserver WHERE u.umuser = 0
+ORDER BY 3, 5
+"""
+# %(column_schemas)s and %(column_tables)s: as with routines. The columns of the tables that grants on columns name.
+_COLUMN_NAMES = """
+SELECT c.relnamespace, c.relname, array_agg(DISTINCT a.attname::text) FILTER (WHERE NOT a.attisdropped)
+FROM unnest(%(column_schemas)s::oid[], %(column_tables)s::text[]) AS w (schema, name)
+  JOIN pg_class c ON c.relnamespace = w.schema AND c.relname LIKE w.name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  LEFT JOIN pg_attribute a ON a.attrelid = c.oid
+GROUP BY c.relnamespace, c.relname
+"""
 _LARGE_OBJECTS = "SELECT oid, lomowner FROM pg_largeobject_metadata ORDER BY oid"
 # %(routines)s and %(types)s: oids. The ACL of an untrusted language means nothing: only superusers use it.
 _ACLS = """
@@ -252,79 +294,6 @@ WHERE o.named OR o.acl <> o.initial
   OR EXISTS (SELECT FROM own w WHERE w.oid = o.oid AND w.attname IS NULL AND w.acl <> w.initial)
 ORDER BY o.relnamespace, o.relname, o.attname NULLS FIRST
 """
-# The third column has the bits 4 UPDATE, 8 INSERT, 16 DELETE: what works on the view, but for what INSTEAD rules (whose
-# ev_type is the bit's number) and INSTEAD OF triggers (in tgtype: 4 INSERT, 8 DELETE, 16 UPDATE) do in its place.
-_VIEWS = """
-SELECT c.oid,
-       EXISTS (SELECT FROM pg_options_to_table(c.reloptions) o
-               WHERE o.option_name = 'security_invoker' AND o.option_value::bool),
-       CASE c.relkind WHEN 'v' THEN pg_relation_is_updatable(c.oid, true) ELSE 0 END
-         & ~ coalesce(r.bits, 0) & ~ coalesce(t.bits, 0)
-FROM pg_class c
-  LEFT JOIN (SELECT ev_class, bit_or(1 << ev_type::text::int) AS bits
-             FROM pg_rewrite WHERE is_instead AND ev_type <> '1' GROUP BY ev_class) r ON r.ev_class = c.oid
-  LEFT JOIN (SELECT tgrelid, bit_or(((tgtype & 12) << 1) | ((tgtype & 16) >> 2)) AS bits
-             FROM pg_trigger WHERE tgtype & 64 <> 0 GROUP BY tgrelid) t ON t.tgrelid = c.oid
-WHERE c.relnamespace = ANY(%(schemas)s::oid[]) AND c.relkind IN ('v', 'm')
-"""
-# A view is a rule too (event 1: SELECT). That a rule mentions its own relation says nothing.
-_RULES = """
-SELECT r.ev_class, r.rulename, r.ev_type,
-       array_agg(DISTINCT d.refobjid::int8) FILTER (WHERE d.refobjid <> r.ev_class)
-FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
-  LEFT JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
-    AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'n'
-WHERE c.relnamespace = ANY(%(schemas)s::oid[])
-GROUP BY r.oid, r.ev_class, r.rulename, r.ev_type
-ORDER BY r.ev_class, r.rulename
-"""
-# Before 15 the copies of a trigger on partitions are marked internal; what enforces a constraint always is.
-_TRIGGERS = """
-SELECT t.tgrelid, t.tgname, n.nspname, p.proname, p.prosecdef, p.proowner, t.tgenabled <> 'D', p.oid
-FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
-  JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE c.relnamespace = ANY(%(schemas)s::oid[])
-  AND (NOT t.tgisinternal OR (t.tgparentid <> 0 AND t.tgconstrrelid = 0 AND t.tgconstrindid = 0))
-ORDER BY t.tgrelid, t.tgname
-"""
-_ROW_POLICIES = """
-SELECT p.polrelid, p.polname, p.polcmd, p.polpermissive, p.polroles::int8[]
-FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
-WHERE c.relnamespace = ANY(%(schemas)s::oid[])
-ORDER BY p.polrelid, p.polname
-"""
-_EVENT_TRIGGERS = """
-SELECT e.evtname, e.evtowner, e.evtevent, n.nspname, p.proname, e.evtenabled <> 'D'
-FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid JOIN pg_namespace n ON n.oid = p.pronamespace
-ORDER BY e.evtname
-"""
-# The last two columns: schema and table, the table NULL for a whole schema, both NULL for nothing.
-_PUBLICATIONS = """
-SELECT p.oid, p.pubname, p.pubowner, p.puballtables, n.nspname, c.relname
-FROM pg_publication p LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid
-  LEFT JOIN pg_class c ON c.oid = r.prrelid LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
-ORDER BY p.pubname, n.nspname, c.relname
-"""
-_PUBLICATIONS_15 = """
-SELECT p.oid, p.pubname, p.pubowner, p.puballtables, w.nspname, w.relname
-FROM pg_publication p LEFT JOIN (
-  SELECT r.prpubid AS oid, n.nspname, c.relname
-  FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-  UNION ALL
-  SELECT s.pnpubid, n.nspname, NULL FROM pg_publication_namespace s JOIN pg_namespace n ON n.oid = s.pnnspid
-) w USING (oid)
-ORDER BY p.pubname, w.nspname, w.relname NULLS FIRST
-"""
-_SUBSCRIPTIONS = """
-SELECT subname, subowner, subenabled FROM pg_subscription
-WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY subname
-"""
-_LO_COMPAT = "SELECT current_setting('lo_compat_privileges')::bool"
-# The last of a database. %(outside)s: oids of relations that views and rules reach.
-OUTSIDE = """
-SELECT c.oid, n.nspname, c.relname
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY(%(outside)s::oid[])
-"""
 
 
 def members(version: int) -> dict[str, str]:
@@ -337,16 +306,10 @@ def members(version: int) -> dict[str, str]:
         "routines": _ROUTINES,
         "types": _TYPES,
         "named": _NAMED,
+        "owned": _OWNED,
+        "column_names": _COLUMN_NAMES,
         "large_objects": _LARGE_OBJECTS,
         "system_relations": _SYSTEM_RELATIONS,
-        "views": _VIEWS,
-        "rules": _RULES,
-        "triggers": _TRIGGERS,
-        "row_policies": _ROW_POLICIES,
-        "event_triggers": _EVENT_TRIGGERS,
-        "publications": _PUBLICATIONS_15 if version >= PUBLISHED_SCHEMAS else _PUBLICATIONS,
-        "subscriptions": _SUBSCRIPTIONS,
-        "lo_compat": _LO_COMPAT,
     }
 
 
@@ -355,5 +318,5 @@ ACLS = {"acls": _ACLS, "initial": _INITIAL}
 
 
 def count(version: int) -> int:
-    """How many queries one database takes, whatever is in it: the schemas, the roles' names and OUTSIDE too."""
-    return 3 + len(members(version)) + len(ACLS)
+    """How many queries one database takes, whatever is in it: the schemas and the roles' names too."""
+    return 2 + len(members(version)) + len(ACLS)

@@ -9,7 +9,6 @@ import collections
 import typing as t
 
 from ..plan.acl import Acl, AclItem
-from ..plan.statements import shown
 from ..policy import settings
 from ..policy.model import PUBLIC, Pattern, Policy, like
 from . import model as catalog
@@ -20,11 +19,6 @@ Rows = t.Mapping[str, t.Sequence[Row]]
 # What initdb made has lower oids: FirstNormalObjectId in PostgreSQL's src/include/access/transam.h.
 FIRST_NORMAL_OID = 16384
 SYSTEM_SCHEMAS = ("pg_catalog", "information_schema")
-COMMANDS = {"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
-# pg_rewrite.ev_type, and the bits of pg_relation_is_updatable().
-SELECT_EVENT = "1"
-EVENTS = {"2": "UPDATE", "3": "INSERT", "4": "DELETE"}
-WRITES = {"INSERT": 8, "UPDATE": 4, "DELETE": 16}
 
 
 class Names(dict[int, str]):
@@ -86,13 +80,23 @@ def scope(policy: Policy, schemas: t.Iterable[Row]) -> dict[str, t.Any]:
     permanent = {name: oid for name, oid in oids.items() if not name.startswith(("pg_temp_", "pg_toast"))}
     named = _named([*policy.revoke_execute, *routines], permanent)
     named_relations = _named(relations, system)
+    on_columns = [pattern for grant in policy.grants if grant.columns for pattern in grant.patterns]
+    inside = {name: oid for name, oid in oids.items() if policy.in_scope(name)}
+    column_tables = _named(dict.fromkeys(on_columns), {**inside, **system})
     return {
         "schemas": [oid for name, oid in oids.items() if policy.in_scope(name)],
         "system": list(system.values()),
+        "others": [
+            oid
+            for name, oid in permanent.items()
+            if not (name in system or policy.in_scope(name) or any(like(one, name) for one in policy.ignore_schemas))
+        ],
         "named_schemas": [oid for oid, _name in named],
         "named_routines": [name for _oid, name in named],
         "relation_schemas": [oid for oid, _name in named_relations],
         "named_relations": [name for _oid, name in named_relations],
+        "column_schemas": [oid for oid, _name in column_tables],
+        "column_tables": [name for _oid, name in column_tables],
     }
 
 
@@ -112,16 +116,10 @@ def _like(name: str) -> str:
     return literal.replace("*", "%")
 
 
-def reached(rows: Rows) -> list[int]:
-    """The oids of relations outside of the scope that its views and rules reach: queries.OUTSIDE's."""
-    inside = {row[0] for row in rows["relations"]}
-    return sorted({oid for row in rows["rules"] for oid in row[3] or () if oid not in inside})
-
-
 def objects(
     database: str, names: Names, schemas: t.Sequence[Row], in_scope: t.Collection[int], rows: Rows
 ) -> catalog.Objects:
-    """What *rows* say of *database*: those of queries.members() and ACLS, and OUTSIDE's as ``outside``.
+    """What *rows* say of *database*: those of queries.members() and ACLS. audited.py adds to it.
 
     *schemas* are the rows of queries.SCHEMAS, *in_scope* the oids of those that are the policy's.
     """
@@ -187,30 +185,17 @@ def objects(
             for oid, owner in rows["large_objects"]
         ),
         system_relations=_system_relations(rows["system_relations"], names, schema_names),
-        views=_views(rows),
-        rules=tuple(
-            catalog.Rule(oid, name, EVENTS[event], tuple(reaches or ()))
-            for oid, name, event, reaches in rows["rules"]
-            if event != SELECT_EVENT
+        owned=tuple(
+            catalog.Owned(
+                noun, name, names[owner], schema_names[schema] if schema else None, oid in made.members[class_]
+            )
+            for class_, oid, noun, schema, name, owner in rows["owned"]
+            # It was dropped after the transaction began.
+            if name is not None
         ),
-        triggers=tuple(
-            catalog.Trigger(oid, name, shown(schema, function), definer, names[owner], enabled, routine)
-            for oid, name, schema, function, definer, owner, enabled, routine in rows["triggers"]
-        ),
-        row_policies=tuple(
-            catalog.RowPolicy(oid, name, COMMANDS[command], permissive, tuple(sorted(names[role] for role in roles)))
-            for oid, name, command, permissive, roles in rows["row_policies"]
-        ),
-        event_triggers=tuple(
-            catalog.EventTrigger(name, names[owner], event, shown(schema, function), enabled)
-            for name, owner, event, schema, function, enabled in rows["event_triggers"]
-        ),
-        publications=_publications(rows["publications"], names),
-        subscriptions=tuple(
-            catalog.Subscription(name, names[owner], enabled) for name, owner, enabled in rows["subscriptions"]
-        ),
-        outside={oid: (schema, name) for oid, schema, name in rows["outside"]},
-        lo_compat=rows["lo_compat"][0][0],
+        column_names={
+            (schema_names[schema], name): frozenset(columns or ()) for schema, name, columns in rows["column_names"]
+        },
     )
 
 
@@ -288,20 +273,3 @@ def _system_relations(
         catalog.SystemRelation(schema, name, kind, owner, tuple(sorted(acl)), tuple(sorted(first)), column)
         for (schema, name, kind, owner, column), (acl, first) in found.items()
     )
-
-
-def _views(rows: Rows) -> tuple[catalog.View, ...]:
-    below = {oid: tuple(reaches or ()) for oid, _name, event, reaches in rows["rules"] if event == SELECT_EVENT}
-    return tuple(
-        catalog.View(oid, invoker, below.get(oid, ()), frozenset(word for word, bit in WRITES.items() if writes & bit))
-        for oid, invoker, writes in rows["views"]
-    )
-
-
-def _publications(rows: t.Iterable[Row], names: Names) -> tuple[catalog.Publication, ...]:
-    found: dict[tuple[str, str, bool], list[str]] = {}
-    for _oid, name, owner, all_tables, schema, table in rows:
-        tables = found.setdefault((name, names[owner], all_tables), [])
-        if schema is not None:
-            tables.append(shown(schema) + ".*" if table is None else shown(schema, table))
-    return tuple(catalog.Publication(*key, tuple(tables)) for key, tables in found.items())

@@ -85,6 +85,10 @@ class ClusterExport:
                 written["os_users"] = users[name]
             if role.has_password:
                 written["password"] = "keep"  # noqa: S105 (no password)
+            if role.login and role.valid_until is not None:
+                self.roles.say(
+                    f"role {shown(name)}: its password is valid until {role.valid_until}, and a policy's has no end"
+                )
             written.update(self._role_settings(name))
             if name in memberships:
                 written["member_of"] = memberships[name]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ..catalog.model import Cluster, Objects, Relation, Routine, Type
+from ..catalog.model import Cluster, Objects, Owned, Relation, Routine, Type
 from ..plan.statements import shown
 from ..policy.model import PREDEFINED
 from .cluster import ClusterExport
@@ -110,8 +110,8 @@ def _owners(databases: t.Mapping[str, Objects], schemas: t.Iterable[str], roles:
             if schema.name in found:
                 # An extension's own is left alone, whoever owns the rest.
                 found[schema.name].add("" if schema.extension else schema.owner)
-        several: list[Relation | Routine | Type] = [*objects.relations, *objects.routines, *objects.types]
-        for one in several:
+        several: list[Relation | Routine | Type | Owned] = [*objects.relations, *objects.routines, *objects.types]
+        for one in [*several, *objects.owned]:
             if one.schema in found and not one.extension:
                 found[one.schema].add(one.owner)
     alone = {name: next(iter(owners)) for name, owners in found.items() if len(owners) == 1}

@@ -19,8 +19,16 @@ RESET_ROLE = Statement("role", ("RESET ROLE",))
 _Key = tuple[str, t.Optional[str], str, str, tuple[str, ...], tuple[object, ...]]  # noqa: UP045 (evaluated at run time)
 
 
-def acl_statements(changes: t.Iterable[tuple[Target, Change]], *, database: str | None) -> list[Statement]:
-    """The statements for *changes*: all of one verb before the next; *database* is named in the diff."""
+def acl_statements(
+    changes: t.Iterable[tuple[Target, Change]],
+    *,
+    database: str | None,
+    entered: t.Mapping[str, t.Collection[str]] | None = None,
+) -> list[Statement]:
+    """The statements for *changes*: all of one verb before the next; *database* is named in the diff.
+
+    *entered*: by schema, who has its USAGE. A grantor who isn't there has it for the moment in which it revokes.
+    """
     groups: dict[str, dict[_Key, list[Target]]] = {verb: {} for verb in VERBS}
     fallen: list[str] = []
     for target, change in changes:
@@ -39,7 +47,7 @@ def acl_statements(changes: t.Iterable[tuple[Target, Change]], *, database: str 
             # How far a CASCADE goes hangs on who loses an option first: acl.py counts on the order of the roles.
             keys.sort(key=lambda key: (key[1] or "", key[2]))
         for key in keys:
-            statements += _group(key, groups[verb][key], database)
+            statements += _group(key, groups[verb][key], database, entered or {})
         if verb == "revoke" and fallen:
             # What a CASCADE takes along has no statement of its own, and stands in the diff with the last one.
             last = max(number for number, one in enumerate(statements) if one.kind == "revoke")
@@ -66,7 +74,9 @@ def public_pairs(acl: Acl) -> set[Pair]:
     return {(item.grantee, item.privilege) for item in acl if item.grantee == PUBLIC}
 
 
-def _group(key: _Key, targets: t.Sequence[Target], database: str | None) -> list[Statement]:
+def _group(
+    key: _Key, targets: t.Sequence[Target], database: str | None, entered: t.Mapping[str, t.Collection[str]]
+) -> list[Statement]:
     verb, grantor, role, _noun, privileges, _own = key
     statements = []
     for start in range(0, len(targets), OBJECTS_A_STATEMENT):
@@ -75,8 +85,24 @@ def _group(key: _Key, targets: t.Sequence[Target], database: str | None) -> list
             statements.append(acl_statement(verb, role, privileges, part, database))
         else:
             revoke = acl_statement("revoke", role, privileges, part, database)
-            statements += [Statement("role", ("SET LOCAL ROLE ", Name((grantor,)))), revoke, RESET_ROLE]
+            outside = [name for name in _schemas_of(part, entered) if not {grantor, PUBLIC} & set(entered[name])]
+            enter = [_usage("GRANT", " TO ", grantor, name) for name in outside]
+            leave = [_usage("REVOKE", " FROM ", grantor, name) for name in outside]
+            set_role = Statement("role", ("SET LOCAL ROLE ", Name((grantor,))))
+            statements += [*enter, set_role, revoke, RESET_ROLE, *leave]
     return statements
+
+
+def _schemas_of(targets: t.Iterable[Target], known: t.Iterable[str]) -> list[str]:
+    """Those of the *known* schemas that a statement on *targets* looks into; routines' arguments have types in some."""
+    direct = {target.name[0] for target in targets if len(target.name) > 1}
+    arguments = " ".join(target.arguments or "" for target in targets)
+    return sorted(name for name in known if name in direct or (arguments and name.replace('"', '""') in arguments))
+
+
+def _usage(verb: str, of: str, role: str, schema: str) -> Statement:
+    """Let *role* into *schema* for a moment, or out again: nobody's access in the end, so that nothing tells of it."""
+    return Statement("role", (f"{verb} USAGE ON SCHEMA ", Name((schema,)), of, Name((role,))))
 
 
 def _verbs(change: Change) -> t.Iterator[tuple[str, str | None, str, tuple[str, ...]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..catalog.model import Cluster
-from ..policy.model import PREDEFINED, Policy
+from ..policy.model import PREDEFINED, PUBLIC, Policy
 from .acl import Powers
 from .memberships import Memberships, plan_memberships
 from .roles import check_passwords, role_statements, setting_statements
@@ -37,6 +37,20 @@ def check_login(policy: Policy, cluster: Cluster) -> None:
     if policy.authoritative and not any(_may_log_in(policy, cluster, name) for name in superusers(policy, cluster)):
         raise ValueError(
             "the policy leaves no superuser that can log in: write one under roles, with superuser and login"
+        )
+
+
+def check_roles(policy: Policy, cluster: Cluster) -> None:
+    """ValueError where the policy names a role that it doesn't define and that isn't there: mostly a newer server's."""
+    named = [role for grant in policy.grants for role in grant.to]
+    named += [role for one in policy.default_privileges for role in (one.creator, *one.to)]
+    named += [role for one in policy.roles.values() for role in one.member_of]
+    named += [*policy.owners.values(), *policy.database_owners.values()]
+    gone = sorted(set(named) - policy.roles.keys() - cluster.roles.keys() - {PUBLIC})
+    if gone:
+        raise ValueError(
+            f"the policy names what is no role of this server: {', '.join(map(shown, gone))}: "
+            "leave it out, or make the role first"
         )
 
 
@@ -71,7 +85,7 @@ def protected_roles(policy: Policy, cluster: Cluster) -> frozenset[str]:
 
 
 def powers(policy: Policy, cluster: Cluster, database: str | None = None) -> Powers:
-    """Whose privileges each role has after the cluster's statements; in *database*, if one is named."""
+    """Whose privileges each role has when the late statements are still to come; in *database*, if one is named."""
     memberships = _memberships(policy, cluster)
     return _powers(policy, cluster, memberships, database)
 
@@ -86,13 +100,16 @@ def missing_databases(policy: Policy, cluster: Cluster) -> tuple[Statement, ...]
 
 
 def plan_cluster(policy: Policy, cluster: Cluster, passwords: t.Mapping[str, str] | None = None) -> Plan:
-    """The statements that make the cluster's roles and databases what *policy* wants, to be run in one transaction.
+    """The statements that make the cluster's roles and databases what *policy* wants.
+
+    They are run in one transaction; those that are late in another, after the databases.
 
     *passwords* are SCRAM verifiers by role. A database that is not there yet counts as new-made: ``missing_databases``
     are to be created before these run. ValueError as ``check_login``, where a password is none that can be set, and
     where the server can't give what is wanted.
     """
     check_login(policy, cluster)
+    check_roles(policy, cluster)
     check_passwords(policy, passwords or {})
     disabled = disabled_roles(policy, cluster)
     roles, skipped = role_statements(policy, cluster, disabled, passwords or {})
@@ -101,7 +118,9 @@ def plan_cluster(policy: Policy, cluster: Cluster, passwords: t.Mapping[str, str
     shared, left = plan_shared(
         policy, cluster, protected_roles(policy, cluster), _powers(policy, cluster, memberships, None)
     )
-    return Plan((*roles, *settings, *memberships.statements, *shared), (*skipped, *left))
+    early = [one for one in memberships.statements if not one.late]
+    late = [one for one in memberships.statements if one.late]
+    return Plan((*roles, *settings, *early, *shared, *late), (*skipped, *left))
 
 
 def _may_log_in(policy: Policy, cluster: Cluster, name: str) -> bool:
@@ -115,7 +134,7 @@ def _memberships(policy: Policy, cluster: Cluster) -> Memberships:
 
 def _powers(policy: Policy, cluster: Cluster, memberships: Memberships, database: str | None) -> Powers:
     above: dict[str, set[str]] = {}
-    for (role, member), options in memberships.after.items():
+    for (role, member), options in memberships.meanwhile.items():
         if options.inherit:
             above.setdefault(member, set()).add(role)
     if database is not None and database in cluster.databases:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from ..catalog.model import Cluster, Named, Objects, Schema
 from ..policy.model import Policy
+from .acl import after_owner_change
 from .acl_statements import acl_statements, left_over
 from .defaults import Defaults
 from .missing import missing_names
+from .owners import plan_owners
 from .relations import plan_relations
 from .routines import plan_routines, plan_types
 from .statements import LARGE_OBJECT, Name, Plan, Statement, Target, shown
@@ -24,7 +26,7 @@ def plan_database(policy: Policy, cluster: Cluster, objects: Objects, *, skip_mi
     """The statements that make *objects* what *policy* wants.
 
     ValueError where the policy names exactly what isn't there, unless *skip_missing*: then it is in the plan's
-    ``skipped``. A column that isn't there is left to the server's own error. A schema of the scope that isn't there is
+    ``skipped``. A schema of the scope that isn't there is
     created for its owner.
     """
     _check_privileges(policy, cluster)
@@ -37,15 +39,30 @@ def plan_database(policy: Policy, cluster: Cluster, objects: Objects, *, skip_mi
     plan_relations(work)
     plan_routines(work)
     plan_types(work)
+    plan_owners(work)
     _without_schema(work)
     return Plan(
         (
             *work.owners,
-            *acl_statements(work.changes, database=objects.database),
+            *acl_statements(work.changes, database=objects.database, entered=_entered(work)),
             *Defaults(work).statements(),
         ),
         (*work.skipped, *left_over(work.changes, database=objects.database)),
     )
+
+
+def _entered(work: Work) -> dict[str, frozenset[str]]:
+    """By schema, the roles that surely have its USAGE before anything is revoked."""
+    found: dict[str, frozenset[str]] = {}
+    changes = {target.name[0]: change for target, change in work.changes if target.noun == "SCHEMA"}
+    for schema in work.objects.schemas.values():
+        owner = schema.owner if schema.extension else work.new_owner(schema.name, schema.owner)
+        acl = schema.acl if owner == schema.owner else after_owner_change(schema.acl, schema.owner, owner)
+        # What others granted may be gone by then.
+        held = {item.grantee for item in acl if item.privilege == "USAGE" and item.grantor == owner}
+        reach = changes[schema.name].reach if schema.name in changes else ()
+        found[schema.name] = frozenset({owner, *held, *(role for role, privilege in reach if privilege == "USAGE")})
+    return found
 
 
 def _check_privileges(policy: Policy, cluster: Cluster) -> None:

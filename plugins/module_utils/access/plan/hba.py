@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import typing as t
 
+from ..catalog.model import CatalogRole
 from ..policy.model import PUBLIC, HostLogin, Policy, Role
+from .statements import Skipped, shown
 
 # The map of the host's own users, and one apart for certificates: a certificate of alice is no user alice of this host.
 MAP = "taaraxtak"
@@ -71,6 +74,20 @@ def render_ident(policy: Policy) -> str:
             if any(host.method == "cert" for host in role.hosts):
                 rows.append(f"{CERT_MAP} {quoted(role.name)} {quoted(role.name)}")
     return HEADER + "".join("\n" + row for row in rows) + "\n"
+
+
+def shut_out(policy: Policy, roles: t.Mapping[str, CatalogRole]) -> list[Skipped]:
+    """The ignored ones among the server's *roles* that log in: the files have no row for them."""
+    return [
+        Skipped(
+            f"logins of {shown(role.name)}",
+            "are rejected by pg_hba.conf, which has rows for the policy's roles only, and ignore.roles names this one: "
+            "write it under roles, or set hba to false",
+            warn=True,
+        )
+        for role in roles.values()
+        if role.login and role.name != SUPERUSER and policy.ignores(role.name)
+    ]
 
 
 def connectable(policy: Policy, role: str) -> list[str]:

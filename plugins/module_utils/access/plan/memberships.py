@@ -40,10 +40,10 @@ NONE = Options(False, False, False)
 
 @dataclasses.dataclass(frozen=True)
 class Memberships:
-    """``statements``, and which memberships there are after them."""
+    """``statements``, and which memberships there are after those of them that aren't late."""
 
     statements: tuple[Statement, ...]
-    after: t.Mapping[Edge, Options]
+    meanwhile: t.Mapping[Edge, Options]
 
 
 def plan_memberships(
@@ -53,6 +53,9 @@ def plan_memberships(
 
     Since 16 REVOKE of a membership with admin option takes along what its member granted by it. Whatever of that is
     not in excess is granted again, by whom a superuser's GRANT counts as: the role that initdb made.
+
+    The revokes are late: a right that a role has as a member, and is to keep by a grant, is granted first. So are the
+    grants that can only follow them.
     """
     _check(policy, cluster)
     return _Plan(policy, cluster, protected, disabled).plan()
@@ -116,8 +119,19 @@ class _Plan:
             # What goes along has no statement of its own.
             lines = sorted(self._row_line(one) for one in fallen)
             statements += [dataclasses.replace(first, before=(*first.before, *lines)), *others]
-        statements += [self._grant(edge, options) for edge, options in granted.items()]
-        return Memberships(tuple(statements), {**after, **granted})
+        meanwhile: dict[Edge, Options] = {}
+        for row, options in self.rows.items():
+            edge = (row.role, row.member)
+            meanwhile[edge] = meanwhile.get(edge, NONE).united(options)
+        late = [dataclasses.replace(one, late=True) for one in statements]
+        early: list[Statement] = []
+        for edge, options in granted.items():
+            if lessened and (edge in meanwhile or _leads(meanwhile, edge)):
+                late.append(dataclasses.replace(self._grant(edge, options), late=True))
+            else:
+                early.append(self._grant(edge, options))
+                meanwhile[edge] = options.united(meanwhile.get(edge, NONE))
+        return Memberships((*early, *late), meanwhile)
 
     def _options(self, row: Membership) -> Options:
         if row.inherit is not None and row.set is not None:
@@ -201,6 +215,19 @@ class _Plan:
         parts: tuple[Part, ...] = ("GRANT ", Name((role,)), " TO ", Name((member,)), text)
         access = Access(member, (), "membership", (shown(role),), grant_option=options.admin)
         return Statement("grant", parts, (), (_line(role, member, options),), access)
+
+
+def _leads(edges: t.Collection[Edge], edge: Edge) -> bool:
+    """Whether *edge* would close a circle, its role being a member of its member already: PostgreSQL refuses that."""
+    role, member = edge
+    reached, new = {role}, [role]
+    while new:
+        below = new.pop()
+        for above, one in edges:
+            if one == below and above not in reached:
+                reached.add(above)
+                new.append(above)
+    return member in reached
 
 
 def _line(role: str, member: str, options: Options) -> str:

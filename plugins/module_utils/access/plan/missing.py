@@ -42,6 +42,7 @@ def missing_names(work: Work) -> list[Skipped]:
                 why = _why_excepted(grant, pattern, there.get((pattern.schema, pattern.name), ()))
                 if pattern.exact and why is not None:
                     found[Skipped(f"except {_shown(pattern)}", why, warn=True)] = None
+    found.update(dict.fromkeys(_columns(work)))
     for kind, names in named.items():
         for grant in work.grants(kind):
             for name in grant.names:
@@ -57,6 +58,22 @@ def missing_names(work: Work) -> list[Skipped]:
         if not any(pattern.matches(one.schema, one.name, one.arguments) for one in work.objects.routines):
             found[Skipped(f"revoke_execute {pattern}", GONE, warn=True)] = None
     return list(found)
+
+
+def _columns(work: Work) -> t.Iterator[Skipped]:
+    """Columns that a table hasn't, or of a pattern no table that it means."""
+    tables = work.objects.column_names
+    for grant in work.grants("tables"):
+        for pattern in grant.patterns if grant.columns else ():
+            held = [
+                names
+                for (schema, name), names in tables.items()
+                if pattern.matches(schema, name) and grant.covers(schema, name)
+            ]
+            for column in grant.columns if held else ():
+                if not any(column in names for names in held):
+                    where = _shown(pattern) if pattern.exact else f"any of {pattern}"
+                    yield Skipped(f"column {shown(column)} of {where}", GONE, warn=True)
 
 
 def _in_schemas(work: Work) -> dict[tuple[str, str], tuple[There, ...]]:

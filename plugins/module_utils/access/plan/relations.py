@@ -48,7 +48,7 @@ def plan_relations(work: Work) -> None:
         change = work.difference(owner, acl, whole)
         work.change(relation_target(relation), change)
         if relation.kind != "S":
-            columns = on_columns.columns(relation.schema, relation.name)
+            columns = _there(work, relation, on_columns.columns(relation.schema, relation.name))
             if columns or (relation.columns and work.policy.authoritative):
                 _columns(work, relation, owner, change, whole, columns)
     _system(work, wanted["tables"], on_columns)
@@ -65,6 +65,14 @@ def _owned(work: Work, relation: Relation, by_oid: dict[int, Relation]) -> tuple
         return owner, acl
     new = work.new_owner(table.schema, table.owner)
     return (owner, acl) if new == owner else (new, after_owner_change(acl, owner, new))
+
+
+def _there(work: Work, relation: Relation, columns: dict[str, Wants]) -> dict[str, Wants]:
+    """Those of *columns* that the relation has: missing.py tells of the others."""
+    names = work.objects.column_names.get((relation.schema, relation.name))
+    if names is None or names.issuperset(columns):
+        return columns
+    return {column: wants for column, wants in columns.items() if column in names}
 
 
 def _columns(

@@ -12,7 +12,7 @@ import typing as t
 from ..catalog.model import CatalogRole, Cluster, RoleSetting
 from ..policy import settings
 from ..policy.model import Policy, Role
-from .statements import Name, Part, Secret, Skipped, Statement, Value, joined, shown
+from .statements import MASK, Name, Part, Secret, Skipped, Statement, Value, joined, shown
 
 # Options of CREATE ROLE and ALTER ROLE: the attribute of model.Role and catalog.CatalogRole, and the word.
 ATTRIBUTES = {
@@ -65,6 +65,8 @@ def role_statements(
             statements += _alter(
                 role.name, live, {name: getattr(role, name) for name in (*ATTRIBUTES, "connection_limit")}
             )
+            if role.login and live.valid_until is not None:
+                statements.append(_without_end(role.name, live.valid_until))
         given = passwords.get(role.name)
         if given is not None:
             statements += _set_password(role.name, live, given, authoritative=policy.authoritative)
@@ -113,7 +115,7 @@ def setting_statements(policy: Policy, cluster: Cluster, disabled: t.Collection[
         for name, elements in content.items():
             held = live.get(place, {}).get(name)
             if held != elements:
-                values = joined([Value(element)] for element in elements)
+                values = joined([_value(name, element)] for element in elements)
                 parts = (*_whose(place), " SET ", Name(tuple(name.split("."))), " TO ", *values)
                 before = () if held is None else (_line(RoleSetting(*place, name, held)),)
                 after = (_line(RoleSetting(*place, name, elements)),)
@@ -146,6 +148,12 @@ def _word(attribute: str, value: bool | int) -> str:
     return ("" if value else "NO") + ATTRIBUTES[attribute]
 
 
+def _without_end(name: str, end: str) -> Statement:
+    """The policy knows no end of a password, and one that is over would lock its role out."""
+    parts = ("ALTER ROLE ", Name((name,)), " VALID UNTIL 'infinity'")
+    return Statement("alter", parts, before=(f"role {shown(name)}: VALID UNTIL {end}",))
+
+
 def _no_password(name: str) -> Statement:
     line = f"role {shown(name)} has a password"
     return Statement("alter", ("ALTER ROLE ", Name((name,)), " PASSWORD NULL"), before=(line,))
@@ -171,6 +179,10 @@ def _whose(place: _Place) -> tuple[Part, ...]:
     return ("ALTER ROLE ", Name((role,)), *where)
 
 
+def _value(name: str, element: str) -> Part:
+    return Secret(element) if settings.secret(name) else Value(element)
+
+
 def _line(row: RoleSetting) -> str:
     if row.role is None:
         whose = "all roles" if row.database is None else f"database {shown(row.database)}"
@@ -178,4 +190,5 @@ def _line(row: RoleSetting) -> str:
         whose = f"role {shown(row.role)}" + ("" if row.database is None else f" in {shown(row.database)}")
     in_list = row.name.lower() in settings.LISTS
     value = ", ".join(shown(element) for element in row.elements) if in_list else row.elements[0]
+    value = MASK if settings.secret(row.name) else value
     return f"{whose}: {row.name} = {value}"

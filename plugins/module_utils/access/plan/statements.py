@@ -60,8 +60,8 @@ class Statement:
     """One SQL statement. ``parts`` are its text: plain strings are SQL of ours, never a name.
 
     ``kind`` is create, alter, owner, setting, grant, revoke or role (who acts in what follows). ``before`` and
-    ``after`` are lines of the diff.
-    ``relation`` is the (schema, name) that it locks, to name who holds it.
+    ``after`` are lines of the diff. ``relation`` is the (schema, name) that it locks, to name who holds it. A ``late``
+    one waits until every database is as wanted.
     """
 
     kind: str
@@ -70,6 +70,7 @@ class Statement:
     after: tuple[str, ...] = ()
     access: Access | None = None
     relation: tuple[str, str] | None = None
+    late: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import typing as t
 
@@ -105,6 +104,8 @@ class Fields:
 
 def did_you_mean(word: str, known: t.Iterable[str]) -> str:
     """A question for who wrote *word* and nearly one of *known*; empty where none is near."""
+    import difflib  # a policy without mistakes never needs it
+
     close = difflib.get_close_matches(word, list(known), 1)
     return f"did you mean {close[0]}?" if close else ""
 

@@ -28,6 +28,8 @@ ROLE_KEYS = (
 MEMBER_KEYS = ("role", "inherit", "set", "admin")
 HOST_KEYS = ("address", "method")
 METHODS = ("cert", "scram-sha-256")
+# rolconnlimit is an integer of four bytes.
+MOST_CONNECTIONS = 2**31 - 1
 KEEP = "keep"
 PASSWORDS = ("none", KEEP)
 
@@ -84,8 +86,8 @@ def _role(read: PolicyFields, name: str, value: object) -> Role:
             what = "OS users" if key == "os_users" else "other hosts"
             read.say(f"{where}.{key}", f"{what} can't log in as a role with login: false: leave one of both out")
     limit = written.get("connection_limit", -1)
-    if not isinstance(limit, int) or isinstance(limit, bool) or limit < -1:
-        read.say(f"{where}.connection_limit", "write a number from 0 up, or -1 for no limit")
+    if not isinstance(limit, int) or isinstance(limit, bool) or not -1 <= limit <= MOST_CONNECTIONS:
+        read.say(f"{where}.connection_limit", f"write a number from 0 to {MOST_CONNECTIONS}, or -1 for no limit")
         limit = -1
     keep = login and not users
     if "password" in written:

@@ -22,6 +22,24 @@ LISTS = frozenset(
 )
 
 
+# Settings of applications may be secrets; no setting of PostgreSQL's own that a role can have is one.
+SECRET = re.compile(
+    r"\..*(password|passwd|secret|key|token|credential)|(password|passwd|secret|key|token|credential).*\."
+)
+
+
+def secret(name: str) -> bool:
+    """Whether nobody is to see the value of the setting *name*: one with a dot in its name, that says so."""
+    return SECRET.search(name.lower()) is not None
+
+
+def as_text(name: str, elements: t.Sequence[str]) -> str:
+    """The *elements* of a setting as one text, as set_config() takes it."""
+    if name.lower() not in LISTS:
+        return elements[0]
+    return ", ".join('"' + element.replace('"', '""') + '"' for element in elements)
+
+
 def check_name(name: str) -> None:
     """ValueError where *name* is no setting's name."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)*", name):

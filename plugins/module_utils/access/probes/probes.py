@@ -81,9 +81,10 @@ def plan(
         elif rights.superuser:
             found.append(_nothing(name, objects.database, "a superuser: nothing is refused to it"))
         else:
-            found += _role(policy, cluster, objects, name, rights)
-            found += tables.probes(name, rights, cluster.version, every_table=every_table)
-            found += tables.future(name, rights)
+            mine = _role(policy, cluster, objects, name, rights)
+            mine += tables.probes(name, rights, cluster.version, every_table=every_table)
+            mine += tables.future(name, rights)
+            found += mine or [_nothing(name, objects.database, "nothing that could be tried is refused to it")]
     return tuple(found)
 
 

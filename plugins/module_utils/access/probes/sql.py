@@ -42,6 +42,11 @@ class Probe:
         return f"{self.database}/{self.role}/{self.expect}/{self.what}"
 
     @property
+    def ddl(self) -> bool:
+        """Whether the statement itself fires event triggers."""
+        return str(next(iter(self.statement.parts), "")).startswith(("CREATE ", "DROP ", "ALTER "))
+
+    @property
     def sqlstate(self) -> str | None:
         """What has to be answered: insufficient_privilege, or None for no error."""
         return "42501" if self.expect == REFUSED else None
