@@ -35,7 +35,7 @@ class Fault:
 
     `words` is a pattern that the reason must match. `publishes` is what the store may hold afterwards that it didn't
     hold before. `partial`: what a killed receiver or a full disk can't remove may stay under its partial name.
-    `fails` is whether what was struck must exit other than 0. `quick`: part of `make test`.
+    `fails` is whether what was struck must exit other than 0. `quick`: one of a short selection.
     """
 
     name: str

@@ -21,10 +21,8 @@ def scope() -> str:
     return f"taaraxtak-{os.environ.get('MOLECULE_SCENARIO_NAME', 'up')}"
 
 
-# The faults of dumps are the same on every suite of Debian.
-collect_ignore = [] if scope() == "taaraxtak-default" else ["test_faults_quick.py"]
 # The files that make dumps: a second one at once would be refused.
-DUMPING = ("test_backup", "test_store", "test_faults_quick")
+DUMPING = ("test_backup", "test_store")
 
 
 @pytest.fixture(scope="module", autouse=True)
