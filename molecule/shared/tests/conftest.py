@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import tempfile
@@ -31,6 +32,19 @@ def one_dumping_file_at_a_time(request: t.Any) -> t.Iterator[None]:
     if request.path.stem not in DUMPING:
         yield
         return
+    with _dumps_lock():
+        yield
+
+
+@pytest.fixture
+def while_nobody_dumps() -> t.Iterator[None]:
+    """For one test of another file: those that make dumps stop the store's units for a while."""
+    with _dumps_lock():
+        yield
+
+
+@contextlib.contextmanager
+def _dumps_lock() -> t.Iterator[None]:
     with (Path(tempfile.gettempdir()) / f"{scope()}-dumps.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -221,7 +221,7 @@ def test_the_documented_inventory_changes_nothing_until_its_key_is_replaced(tmp_
     assert said.returncode != 0
 
 
-def test_check_mode_finds_nothing_to_change_on_hosts_that_are_as_they_should_be(inventory):
+def test_check_mode_finds_nothing_to_change_on_hosts_that_are_as_they_should_be(inventory, while_nobody_dumps):
     scenario = ROOT / "molecule" / os.environ.get("MOLECULE_SCENARIO_NAME", "default") / "vars" / "collector.yml"
     done = site(inventory, "--check", *(["-e", f"@{scenario}"] if scenario.exists() else []))
     assert done.returncode == 0, done.stdout
