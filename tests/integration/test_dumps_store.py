@@ -11,9 +11,9 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.folder import PARTIAL_AGE, Folder, sweep
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.frames import END, prefix, section
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.manifest import encode
-from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.store import PARTIAL_AGE, Folder, sweep
 from ansible_collections.taaraxtak.production.tests.integration.dumps_hosts import until
 from ansible_collections.taaraxtak.production.tests.integration.dumps_offers import DATA, NAME, Store, name_of
 

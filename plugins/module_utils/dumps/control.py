@@ -125,22 +125,11 @@ def look(settings: Keeping, now: dt.datetime) -> Shelf:
 
 
 def _row(manifest: Manifest, now: dt.datetime) -> Document:
-    trailer = manifest.trailer
     return {
-        "name": str(trailer.name),
-        "database": trailer.name.database,
-        "kind": trailer.name.kind,
-        "encrypted": trailer.name.encrypted,
+        **manifest.overview(),
         "archived": False,
         "signed": False,
         "verified": False,
-        "adopted": manifest.adopted,
-        "bytes": trailer.bytes,
-        "raw_bytes": trailer.raw_bytes,
-        "sha256": trailer.sha256,
-        "rows": trailer.rows,
-        "tables": {name: table.rows for name, table in sorted(trailer.tables.items())},
-        "started": trailer.started,
-        "received": manifest.received,
+        "raw_bytes": manifest.trailer.raw_bytes,
         "age_s": int((now - read_utc(manifest.received)).total_seconds()),
     }

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import typing as t
 
+from .artefact import Artefact
 from .counts import Counted, compare
 from .guard import Guard
-from .manifest import Abort, Trailer
-from .names import DumpName, utc_text
+from .manifest import Trailer
+from .names import DumpName
 from .pipeline import Pipeline, Settings
 from .postgres import Snapshot
 from .processes import DumpError
@@ -21,74 +21,46 @@ from .scan import Scanned, Scanner
 DIFFERENCES_SHOWN = 5
 
 
-class Dump:
+class Dump(Artefact[Snapshot]):
     """One run of pg_dump."""
 
     def __init__(self, settings: Settings, name: DumpName, guard: Guard) -> None:
-        self._settings = settings
-        self._name = name
-        self._guard = guard
-        self._scanner = Scanner()
-        self._estimate = 0
+        super().__init__(settings, name, guard, Scanner())
 
-    def progress(self) -> dict[str, t.Any]:
-        """What has gone by; another thread may ask. ``estimate`` is the tables' size on the disk, 0 as yet unknown."""
-        return {**self._scanner.progress(), "estimate": self._estimate}
-
-    def run(self, send: t.Callable[[bytes], None]) -> Trailer | Abort:
-        """Send the compressed dump in pieces; then what the trailer has to say."""
+    def _session(self) -> Snapshot:
         settings = self._settings
-        pipeline = Pipeline(settings, self._guard)
-        try:
-            snapshot = Snapshot(
-                database=self._name.database,
-                socket=settings.socket,
-                port=settings.port,
-                role=settings.role,
-                lock_wait_timeout=settings.lock_wait_timeout,
-                leave_out_large_objects=settings.leave_out_large_objects,
-            )
-        except DumpError as error:
-            return Abort(reason=str(error), final=error.final)
-        self._guard.session(snapshot)
-        try:
-            return self._run(snapshot, pipeline, send)
-        except DumpError as error:
-            return Abort(reason=str(error), statuses=pipeline.statuses(), final=error.final)
-        finally:
-            pipeline.close()
-            snapshot.close()
+        return Snapshot(
+            database=self._name.database,
+            socket=settings.socket,
+            port=settings.port,
+            role=settings.role,
+            lock_wait_timeout=settings.lock_wait_timeout,
+            leave_out_large_objects=settings.leave_out_large_objects,
+        )
 
-    def _run(self, snapshot: Snapshot, pipeline: Pipeline, send: t.Callable[[bytes], None]) -> Trailer:
-        versions = {"server": snapshot.server_version(), **pipeline.versions("pg_dump")}
-        extensions, database = snapshot.extensions(), snapshot.settings()
-        self._estimate = snapshot.size()
+    def _run(self, session: Snapshot, pipeline: Pipeline, send: t.Callable[[bytes], None]) -> Trailer:
+        versions = {"server": session.server_version(), **pipeline.versions("pg_dump")}
+        extensions, database = session.extensions(), session.settings()
+        self._estimate = session.size()
         output, counted = pipeline.run(
-            self._arguments(snapshot.id),
+            self._arguments(session.id),
             look=self._scanner.feed,
             send=send,
-            beside=snapshot.count,
-            cancel=snapshot.cancel,
+            beside=session.count,
+            cancel=session.cancel,
         )
-        try:
-            scanned = self._scanner.finish()
-        except ValueError as error:
-            raise DumpError(str(error)) from error
-        return Trailer(
-            name=self._name,
-            started=utc_text(self._name.started),
-            finished=utc_text(dt.datetime.now(dt.UTC)),
-            statuses=pipeline.statuses(),
-            bytes=output.bytes,
-            sha256=output.sha256,
-            raw_bytes=scanned.raw_bytes,
+        scanned = self._scanned()
+        return self._trailer(
+            pipeline,
+            output,
+            scanned,
             tables=scanned.tables,
             sequences=scanned.sequences,
             via_root=_held_against(counted, scanned),
             versions=versions,
             settings=database,
             extensions=extensions,
-            left_out=snapshot.left_out,
+            left_out=session.left_out,
         )
 
     def _arguments(self, snapshot: str) -> list[str]:

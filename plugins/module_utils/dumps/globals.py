@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 import typing as t
 
+from .artefact import Artefact
 from .guard import Guard
-from .manifest import Abort, Trailer
-from .names import DumpName, utc_text
+from .manifest import Trailer
+from .names import DumpName
 from .pipeline import Pipeline, Settings
 from .postgres import Roles
 from .processes import DumpError
@@ -37,57 +37,32 @@ class GlobalsScanner(Scanner):
         self.roles.add(unquote(create[1]))
 
 
-class Globals:
+class Globals(Artefact[Roles]):
     """One run of pg_dumpall."""
 
+    _scanner: GlobalsScanner
+
     def __init__(self, settings: Settings, name: DumpName, guard: Guard) -> None:
-        self._settings = settings
-        self._name = name
-        self._guard = guard
-        self._scanner = GlobalsScanner()
+        super().__init__(settings, name, guard, GlobalsScanner())
 
-    def progress(self) -> dict[str, t.Any]:
-        """What has gone by; another thread may ask."""
-        return {**self._scanner.progress(), "estimate": 0}
-
-    def run(self, send: t.Callable[[bytes], None]) -> Trailer | Abort:
-        """Send the compressed text in pieces; then what the trailer has to say."""
+    def _session(self) -> Roles:
         settings = self._settings
-        pipeline = Pipeline(settings, self._guard)
-        try:
-            roles = Roles(database=self._name.database, socket=settings.socket, port=settings.port, role=settings.role)
-        except DumpError as error:
-            return Abort(reason=str(error), final=error.final)
-        self._guard.session(roles)
-        try:
-            return self._run(roles, pipeline, send)
-        except DumpError as error:
-            return Abort(reason=str(error), statuses=pipeline.statuses(), final=error.final)
-        finally:
-            pipeline.close()
-            roles.close()
+        return Roles(database=self._name.database, socket=settings.socket, port=settings.port, role=settings.role)
 
-    def _run(self, roles: Roles, pipeline: Pipeline, send: t.Callable[[bytes], None]) -> Trailer:
-        versions = {"server": roles.server_version(), **pipeline.versions("pg_dumpall")}
+    def _run(self, session: Roles, pipeline: Pipeline, send: t.Callable[[bytes], None]) -> Trailer:
+        versions = {"server": session.server_version(), **pipeline.versions("pg_dumpall")}
         output, known = pipeline.run(
-            self._arguments(), look=self._scanner.feed, send=send, beside=roles.names, cancel=roles.cancel
+            self._arguments(), look=self._scanner.feed, send=send, beside=session.names, cancel=session.cancel
         )
-        try:
-            scanned = self._scanner.finish()
-        except ValueError as error:
-            raise DumpError(str(error)) from error
+        scanned = self._scanned()
         # No snapshot spans both: of a role that is made or dropped in this second the next attempt knows more.
         if known != self._scanner.roles:
             differing = ", ".join(sorted(known ^ self._scanner.roles))
             raise DumpError(f"the globals hold other roles than the cluster: {differing}")
-        return Trailer(
-            name=self._name,
-            started=utc_text(self._name.started),
-            finished=utc_text(dt.datetime.now(dt.UTC)),
-            statuses=pipeline.statuses(),
-            bytes=output.bytes,
-            sha256=output.sha256,
-            raw_bytes=scanned.raw_bytes,
+        return self._trailer(
+            pipeline,
+            output,
+            scanned,
             tables={},
             sequences={},
             via_root=(),

@@ -257,6 +257,23 @@ class Manifest:
             **({"adopted": True} if self.adopted else {}),
         }
 
+    def overview(self) -> Document:
+        """What a list of dumps says of it."""
+        trailer = self.trailer
+        return {
+            "name": str(trailer.name),
+            "database": trailer.name.database,
+            "kind": trailer.name.kind,
+            "encrypted": trailer.name.encrypted,
+            "adopted": self.adopted,
+            "bytes": trailer.bytes,
+            "sha256": trailer.sha256,
+            "rows": trailer.rows,
+            "tables": {name: table.rows for name, table in sorted(trailer.tables.items())},
+            "started": trailer.started,
+            "received": self.received,
+        }
+
     @classmethod
     def read(cls, content: bytes) -> Manifest:
         """Read a manifest; ValueError where it is none or of another format."""

@@ -229,10 +229,4 @@ def _version(program: str, guard: Guard) -> str:
             env=ENVIRONMENT,
         )
     )
-    said = b""
-    while piece := os.read(child.output, PIPE_SIZE):
-        said += piece
-    child.wait()
-    if problem := child.complaint():
-        raise DumpError(f"the version of {program} is not known: {problem}")
-    return said.decode("utf-8", "replace").strip()
+    return child.heard(f"the version of {program} is not known").decode("utf-8", "replace").strip()

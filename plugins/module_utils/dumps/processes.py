@@ -162,6 +162,16 @@ class Child:
         how = f"was ended by signal {-status}" if status < 0 else f"failed with exit status {status}"
         return f"{self.name} {how}" + (f": {said}" if said else "")
 
+    def heard(self, failure: str) -> bytes:
+        """All that it writes, when it has ended well; DumpError that begins with *failure* where it has not."""
+        answer = b""
+        while piece := os.read(self.output, PIPE_SIZE):
+            answer += piece
+        self.wait()
+        if problem := self.complaint():
+            raise DumpError(f"{failure}: {problem}")
+        return answer
+
     def end(self) -> None:
         """Make sure that it has ended: told by its closed input, then by SIGTERM, then by SIGKILL."""
         self.close_input()

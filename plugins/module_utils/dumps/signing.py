@@ -12,7 +12,7 @@ import subprocess
 from .guard import Guard
 from .manifest import SIGNATURE_NAMESPACE
 from .pipeline import ENVIRONMENT, Settings
-from .processes import PIPE_SIZE, Child, DumpError, write_all
+from .processes import Child, DumpError, write_all
 
 
 def check_key(settings: Settings) -> None:
@@ -40,10 +40,4 @@ def sign(content: bytes, settings: Settings, guard: Guard) -> bytes:
     with contextlib.suppress(BrokenPipeError):
         write_all(child.input, content)
     child.close_input()
-    signature = b""
-    while piece := os.read(child.output, PIPE_SIZE):
-        signature += piece
-    child.wait()
-    if problem := child.complaint():
-        raise DumpError(f"the dump could not be signed: {problem}")
-    return signature
+    return child.heard("the dump could not be signed")

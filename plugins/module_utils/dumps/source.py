@@ -19,7 +19,9 @@ import select
 import sys
 import threading
 import time
+import typing as t
 
+from .artefact import Artefact
 from .config import read_settings
 from .dumping import Dump
 from .frames import END, prefix, section
@@ -92,7 +94,7 @@ def _write(artefact: str, settings: Settings, guard: Guard) -> bool:
     """Write the stream of *artefact*: whether its trailer says ok."""
     encrypted = bool(settings.recipients)
     now = dt.datetime.now(dt.UTC)
-    made: Dump | Globals
+    made: Artefact[t.Any]
     guard.begin()
     if artefact == GLOBALS:
         name = DumpName(settings.databases[0], now, GLOBALS, encrypted)
@@ -119,7 +121,7 @@ def _write(artefact: str, settings: Settings, guard: Guard) -> bool:
 class _Telling:
     """Says on stderr, in lines of JSON, how far the dump has come."""
 
-    def __init__(self, made: Dump | Globals) -> None:
+    def __init__(self, made: Artefact[t.Any]) -> None:
         self._made = made
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._tell, daemon=True)

@@ -24,7 +24,7 @@ import typing as t
 
 from .archive import Archiver, Outcome
 from .config import MAY_BE_EMPTY, read_settings
-from .folder import MANIFEST_LIMIT, PARTIAL_AGE, Folder, entries, sweep
+from .folder import MANIFEST_LIMIT, Folder, entries, sweep
 from .keeper import CONFIG as KEEPING
 from .keeper import VERBS as KEEPER_VERBS
 from .keeper import add_verbs
@@ -44,8 +44,6 @@ from .processes import (
 from .quota import Limits, Room
 from .reception import Reception
 from .signatures import KEYGEN, SIGNERS, Signers
-
-__all__ = ["PARTIAL_AGE", "Folder", "main", "sweep"]
 
 PROGRAM = "dump-store"
 CONFIG = "/etc/taaraxtak/dump-store.json"
@@ -205,21 +203,7 @@ def show(folders: t.Sequence[Folder], *, as_json: bool) -> int:
 
 
 def _row(manifest: Manifest, *, archived: bool) -> dict[str, t.Any]:
-    trailer = manifest.trailer
-    return {
-        "name": str(trailer.name),
-        "database": trailer.name.database,
-        "kind": trailer.name.kind,
-        "encrypted": trailer.name.encrypted,
-        "archived": archived,
-        "adopted": manifest.adopted,
-        "bytes": trailer.bytes,
-        "sha256": trailer.sha256,
-        "rows": trailer.rows,
-        "tables": {name: table.rows for name, table in sorted(trailer.tables.items())},
-        "started": trailer.started,
-        "received": manifest.received,
-    }
+    return {**manifest.overview(), "archived": archived}
 
 
 def archive(settings: Settings) -> int:
