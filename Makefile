@@ -91,7 +91,7 @@ bench-access: venv packages-postgres ## pg_access beside its peers: time, memory
 bench-dump: venv packages-dumps build/openssh-server ## A streamed dump beside the seed's pipeline and the limit: time, memory, bytes
 	python -m benchmarks.dump $(if $(QUICK),--quick)
 
-faults: venv images-trixie ## Every fault of a dump, injected into two running hosts, as a table (KEEP=1 leaves the hosts)
+faults: venv images-trixie ## Every fault of a dump, injected into two running hosts, as a table (QUICK=1: a dozen; KEEP=1 leaves the hosts)
 	python -m faults "$(ONLY)"
 
 clean: ## Remove what make has made here (containers: make down)

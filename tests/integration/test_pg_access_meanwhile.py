@@ -72,18 +72,25 @@ def test_a_second_administrator_who_grants_all_the_time_stops_nothing(host):
     assert host.apply().values["queries"] == []
 
 
-def test_a_table_made_between_plan_and_apply_is_under_the_policy_too(host, monkeypatch):
-    host.sql("REVOKE SELECT ON provider_marketshare FROM grafanareader")
-    original, calls = running.run, []
+def in_between(host: Host, monkeypatch: pytest.MonkeyPatch, sql: str) -> list[int]:
+    """Have *sql* run before the first statement of the next run; how many statements each try then has."""
+    original = running.run
+    calls: list[int] = []
 
     def late(connection, statements, lock_timeout, left):
         if not calls:
-            # Made by the superuser: no default privilege of the owner's helps, and its owner is wrong.
-            host.sql("CREATE TABLE late (a int); GRANT ALL ON late TO PUBLIC")
+            host.sql(sql)
         calls.append(len(statements))
         return original(connection, statements, lock_timeout, left)
 
     monkeypatch.setattr(enforce, "run", late)
+    return calls
+
+
+def test_a_table_made_between_plan_and_apply_is_under_the_policy_too(host, monkeypatch):
+    host.sql("REVOKE SELECT ON provider_marketshare FROM grafanareader")
+    # Made by the superuser: no default privilege of the owner's helps, and its owner is wrong.
+    calls = in_between(host, monkeypatch, "CREATE TABLE late (a int); GRANT ALL ON late TO PUBLIC")
     outcome = enforce.enforce(host.server.login, parse(host.policy), options(host))
     assert len(calls) == 2, "the first plan had to be rolled back and made anew"
     assert any('"late"' in query for query in outcome.queries)
@@ -95,15 +102,7 @@ def test_a_table_made_between_plan_and_apply_is_under_the_policy_too(host, monke
 
 def test_a_table_dropped_between_plan_and_apply_stops_nothing(host, monkeypatch):
     host.sql("CREATE TABLE short_lived (a int); GRANT ALL ON short_lived TO PUBLIC")
-    original, calls = running.run, []
-
-    def late(connection, statements, lock_timeout, left):
-        if not calls:
-            host.sql("DROP TABLE short_lived")
-        calls.append(len(statements))
-        return original(connection, statements, lock_timeout, left)
-
-    monkeypatch.setattr(enforce, "run", late)
+    calls = in_between(host, monkeypatch, "DROP TABLE short_lived")
     enforce.enforce(host.server.login, parse(host.policy), options(host))
     assert calls
     assert host.apply().values["queries"] == []
