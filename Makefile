@@ -17,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 SCENARIOS := $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
-.PHONY: help up down status test lint unit contract sanity integration molecule schema matrix changelog clean bench-access bench-converge bench-dump faults images \
+.PHONY: help up down status local local-snapshot local-reset local-down test lint unit contract sanity integration molecule schema matrix changelog clean bench-access bench-converge bench-dump faults images \
         packages-python packages-containers packages-postgres packages-dumps venv venv-dev $(addprefix molecule-,$(SCENARIOS))
 
 help: ## Say what there is
@@ -32,6 +32,7 @@ up: venv images-trixie ## Provision production and its dump store in two contain
 	ansible-playbook -i inventory/local molecule/shared/prepare.yml
 	ANSIBLE_LOG_PATH=build/site.log ansible-playbook -i inventory/local playbooks/site.yml
 	ansible-playbook -i inventory/local playbooks/first_dump.yml
+	ansible-playbook -i inventory/local playbooks/restore_drill.yml
 	@$(MAKE) status
 
 status: venv ## Show what runs where, who may do what, and the newest dump
@@ -42,6 +43,33 @@ status: venv ## Show what runs where, who may do what, and the newest dump
 
 down: venv ## Remove the two containers and all that is in them
 	ansible-playbook -i inventory/local molecule/shared/destroy.yml
+
+# --- A developer's own ------------------------------------------------------------------------------------------------
+# Each word is given on the command line: make local DUMP=…  or  make local STORE=… KEY=… KNOWN_HOSTS=…
+local local-snapshot local-reset: export TAARAXTAK_DUMP = $(DUMP)
+local local-snapshot local-reset: export TAARAXTAK_STORE = $(STORE)
+local local-snapshot local-reset: export TAARAXTAK_KEY = $(KEY)
+local local-snapshot local-reset: export TAARAXTAK_KNOWN_HOSTS = $(KNOWN_HOSTS)
+local: export TAARAXTAK_SIGNERS = $(SIGNERS)
+local local-snapshot local-reset: export TAARAXTAK_INVENTORY = $(INVENTORY)
+local local-snapshot local-reset: export TAARAXTAK_NAME = $(NAME)
+local: export TAARAXTAK_PORT = $(PORT)
+local-reset: export TAARAXTAK_STATE = restored
+LOCAL := -i inventory/local -e '{"containers_groups": ["developer_hosts"]}'
+
+local: venv images-trixie ## Your own production environment: DUMP=FILE, or STORE=HOST KEY=FILE KNOWN_HOSTS=FILE, or sample data
+	ansible-playbook $(LOCAL) playbooks/local_preflight.yml molecule/shared/create.yml playbooks/local.yml
+	@cat build/taaraxtak-local/screen.txt
+
+local-snapshot: venv ## Keep the state of your own database as NAME=x
+	ansible-playbook $(LOCAL) playbooks/local_states.yml
+
+local-reset: venv ## Bring the state NAME=x of your own database back
+	ansible-playbook $(LOCAL) playbooks/local_states.yml
+
+local-down: venv ## Remove your own environment and all that is in it
+	ansible-playbook $(LOCAL) molecule/shared/destroy.yml
+	@rm -rf build/taaraxtak-local
 
 # --- Tests --------------------------------------------------------------------------------------------------------------
 test: lint unit contract sanity integration molecule ## Run every test (parts have targets of their own)

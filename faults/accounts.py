@@ -102,17 +102,17 @@ HOSTILE = {
 }
 PLANTED = "open('/tmp/faultbed/came-in', 'w').close()\n"
 REQUESTS = {
-    "another database": b'{"artefacts": ["postgres"], "protocol": 2}\n',
-    "a path": b'{"artefacts": ["../../etc/passwd"], "protocol": 2}\n',
-    "connection options": b'{"artefacts": ["dbname=postgres host=127.0.0.1"], "protocol": 2}\n',
-    "an option": b'{"artefacts": ["--help"], "protocol": 2}\n',
-    "no list": b'{"artefacts": "taaraxtak", "protocol": 2}\n',
-    "another key": b'{"artefacts": ["taaraxtak"], "protocol": 2, "bindir": "/tmp"}\n',
+    "another database": b'{"artefacts": ["postgres"], "protocol": 3}\n',
+    "a path": b'{"artefacts": ["../../etc/passwd"], "protocol": 3}\n',
+    "connection options": b'{"artefacts": ["dbname=postgres host=127.0.0.1"], "protocol": 3}\n',
+    "an option": b'{"artefacts": ["--help"], "protocol": 3}\n',
+    "no list": b'{"artefacts": "taaraxtak", "protocol": 3}\n',
+    "another key": b'{"artefacts": ["taaraxtak"], "protocol": 3, "bindir": "/tmp"}\n',
     "another protocol": b'{"artefacts": ["taaraxtak"], "protocol": 1}\n',
     "no JSON": b"taaraxtak\n",
-    "two lines": b'{"artefacts": ["taaraxtak"], "protocol": 2}\n{"artefacts": ["taaraxtak"], "protocol": 2}\n',
-    "5 kB": b'{"artefacts": ["' + b"x" * 5000 + b'"], "protocol": 2}\n',
-    "no end of line": b'{"artefacts": ["taaraxtak"], "protocol": 2}',
+    "two lines": b'{"artefacts": ["taaraxtak"], "protocol": 3}\n{"artefacts": ["taaraxtak"], "protocol": 3}\n',
+    "5 kB": b'{"artefacts": ["' + b"x" * 5000 + b'"], "protocol": 3}\n',
+    "no end of line": b'{"artefacts": ["taaraxtak"], "protocol": 3}',
     "nothing": b"",
     "zeros": bytes(100),
 }

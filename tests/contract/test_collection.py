@@ -17,7 +17,7 @@ ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 # Where psycopg2 may be imported: one edge file for each way of meeting PostgreSQL.
 EDGES = {
     *("connection.py", "postgres.py", "probing.py", "running.py", "schema_server.py", "settings_server.py"),
-    "trying.py",
+    *("session.py", "trials.py", "trying.py"),
 }
 THIRD_PARTY_OF_EDGES = {"psycopg2"}
 

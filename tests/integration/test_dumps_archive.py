@@ -158,7 +158,7 @@ def test_an_archived_dump_is_never_overwritten(store: Store) -> None:
     offer = store.offer(data=b"other")
     (store.incoming / NAME).write_bytes(offer.data)
     manifest = {
-        "format": 2,
+        "format": 3,
         "received": "2026-01-01T00:02:00Z",
         "signature": offer.signature.decode(),
         "trailer": json.loads(offer.trailer),

@@ -361,8 +361,8 @@ def test_the_rows_of_foreign_tables_are_left_out_and_named(hosts: Hosts, server:
         (b"", "must be one line"),
         (b"hello\n", "is not JSON"),
         (b'{"artefacts":["x"],"protocol":1}\n', "speaks protocol 1"),
-        (b'{"artefacts":["template1"],"protocol":2}\n', "'template1' is not among what may be dumped here"),
-        (b'{"artefacts":["globals"],"protocol":2}\nmore', "must be one line"),
+        (b'{"artefacts":["template1"],"protocol":3}\n', "'template1' is not among what may be dumped here"),
+        (b'{"artefacts":["globals"],"protocol":3}\nmore', "must be one line"),
         (b"x" * 5000, "must be one line"),
     ],
 )
@@ -375,7 +375,7 @@ def test_the_source_does_nothing_that_it_is_not_asked_for(hosts: Hosts, asked: b
 def test_a_sender_that_goes_on_talking_is_hung_up_on(hosts: Hosts) -> None:
     with subprocess.Popen([hosts.folder / "source"], stdin=-1, stdout=-1, stderr=-1) as source:
         assert source.stdin is not None
-        source.stdin.write(b'{"artefacts":["globals"],"protocol":2}\n')
+        source.stdin.write(b'{"artefacts":["globals"],"protocol":3}\n')
         source.stdin.flush()
         assert source.stdout is not None
         assert source.stdout.read(1) == b"\0"

@@ -428,7 +428,7 @@ def test_a_missing_folder_is_said(hosts: Hosts) -> None:
 def test_a_source_whose_clock_differs_is_refused(hosts: Hosts) -> None:
     late = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=10)
     header = {
-        "protocol": 2,
+        "protocol": 3,
         "kind": "dump",
         "encrypted": False,
         "name": f"{BIG}_{late:%Y-%m-%d-%H.%M.%S}.sql.zst",

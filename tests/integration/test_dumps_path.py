@@ -60,7 +60,7 @@ def test_a_dump_arrives_whole_and_its_manifest_counts_every_table(
     assert done.stderr == ""
     data, manifest = hosts.dump()
     trailer = manifest["trailer"]
-    assert (manifest["format"], trailer["kind"], trailer["encrypted"]) == (2, "dump", False)
+    assert (manifest["format"], trailer["kind"], trailer["encrypted"]) == (3, "dump", False)
     assert {name: table["rows"] for name, table in trailer["tables"].items()} == ROWS
     assert trailer["via_root"] == ["public.moods"]
     assert trailer["sequences"] == {

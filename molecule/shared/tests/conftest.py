@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
+import subprocess
 import tempfile
 import time
 import typing as t
@@ -23,7 +25,7 @@ def scope() -> str:
 
 
 # The files that make dumps: a second one at once would be refused.
-DUMPING = ("test_backup", "test_store")
+DUMPING = ("test_backup", "test_drill", "test_store")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -60,6 +62,12 @@ def production() -> t.Any:
 def store() -> t.Any:
     """The host of the dumps."""
     return testinfra.get_host(f"podman://{scope()}-store")
+
+
+@pytest.fixture(scope="session")
+def developer() -> t.Any:
+    """A developer's own host, in the scenario that has one."""
+    return testinfra.get_host(f"podman://{scope()}-developer")
 
 
 class Login:
@@ -144,3 +152,32 @@ def until() -> t.Callable[..., None]:
         pytest.fail(f"{what}: not within {seconds} s\n{journal}")
 
     return wait
+
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="session")
+def play() -> t.Callable[..., str]:
+    """A function that runs playbooks on the scenario's hosts, with the scenario's variables; it gives what they print.
+
+    It fails where they end with another exit status than the one that is expected.
+    """
+    given = sorted((ROOT / "molecule" / os.environ["MOLECULE_SCENARIO_NAME"] / "vars").glob("*.yml"))
+
+    def run(*playbooks: str, status: int = 0, check: bool = False, **variables: t.Any) -> str:
+        command = ["ansible-playbook", f"--inventory={ROOT}/inventory/local", *(["--check"] if check else [])]
+        command += [f"--extra-vars=@{path}" for path in given] + [f"--extra-vars={json.dumps(variables)}"]
+        done = subprocess.run(
+            [*command, *playbooks],
+            env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+        )
+        assert done.returncode == status, done.stdout[-4000:] + done.stderr[-2000:]
+        return done.stdout
+
+    return run

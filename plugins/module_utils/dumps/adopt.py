@@ -49,6 +49,12 @@ def old_name(file_name: str) -> DumpName:
     return DumpName.parse(f"{match[1]}{SUFFIX}")
 
 
+def refuse_tar(beginning: bytes) -> None:
+    """DumpError where what begins so is a tar."""
+    if beginning[TAR_MARK] == b"ustar":
+        raise DumpError("it holds a tar, not the text of a dump: unpack it, and gzip the .sql in it")
+
+
 def candidates(paths: t.Iterable[str]) -> list[Path]:
     """The files that *paths* name, and in folders the old dumps, each once."""
     found: list[Path] = []
@@ -122,6 +128,7 @@ class Adopter:
             versions={**text.versions(), "adopted_from": file.name},
             settings={},
             extensions={},
+            ddl=scanned.ddl,
         )
         self._publish(publication, trailer, target, now)
         return trailer
@@ -204,8 +211,7 @@ class _Text:
             while chunk := self._source.read(PIPE_SIZE):
                 if len(self._beginning) < BEGINNING:
                     self._beginning += chunk[: BEGINNING - len(self._beginning)]
-                    if self._beginning[TAR_MARK] == b"ustar":
-                        raise DumpError("it holds a tar, not the text of a dump: unpack it, and gzip the .sql in it")
+                    refuse_tar(self._beginning)
                 self._digest.update(chunk)
                 self._scanner.feed(chunk)
                 yield chunk

@@ -61,6 +61,7 @@ class Dump(Artefact[Snapshot]):
             settings=database,
             extensions=extensions,
             left_out=session.left_out,
+            ddl=scanned.ddl,
         )
 
     def _arguments(self, snapshot: str) -> list[str]:

@@ -17,7 +17,7 @@ import typing as t
 
 from .manifest import Manifest
 from .names import PARTIAL_SUFFIX, DumpName, absent, manifest_owner
-from .processes import DumpError
+from .processes import DumpError, write_all
 
 # What nobody wrote to for so long, and is no dump, belongs to a run that is dead.
 PARTIAL_AGE = 24 * 3600
@@ -114,6 +114,24 @@ class Folder:
             if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
                 raise DumpError(f"{name} is no file of at most {limit} bytes")
             return file.read(limit)
+
+    def put(self, name: str, content: bytes) -> None:
+        """Put *content* in the place of the file *name*: whoever reads it finds the old or the new one, whole."""
+        partial = f"{name}{PARTIAL_SUFFIX}"
+        if self.stat(partial) is not None and not self.live(partial):
+            # Of a run that was killed.
+            self.unlink(partial)
+        descriptor = self.create(partial)
+        try:
+            write_all(descriptor, content)
+            os.fsync(descriptor)
+            os.rename(partial, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        except BaseException:
+            self.unlink(partial)
+            raise
+        finally:
+            os.close(descriptor)
+        self.sync()
 
     def link(self, name: str, new: str) -> None:
         """Give *name* the name *new* too; FileExistsError where there is one: a link never overwrites."""

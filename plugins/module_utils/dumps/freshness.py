@@ -62,7 +62,10 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Dump:
-    """An archived dump with a right signature. ``tables``: rows by table; ``verified``: a drill of it went well."""
+    """An archived dump with a right signature. ``tables``: rows by table; ``verified``: a drill of it went well.
+
+    ``drilled``: when a drill of it ended, however it did; None where none has.
+    """
 
     name: DumpName
     received: dt.datetime
@@ -70,6 +73,7 @@ class Dump:
     raw_bytes: int
     tables: t.Mapping[str, int]
     verified: bool = False
+    drilled: dt.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +118,7 @@ class Group:
     number: int
     archived: Dump | None
     verified: Dump | None
+    drilled: Dump | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +162,10 @@ def judge(archive: Archive, limits: Limits, now: dt.datetime) -> Verdict:
     for database, kind in _expected(dumps, limits):
         mine = [dump for dump in dumps if (dump.name.database, dump.name.kind) == (database, kind)]
         verified = [dump for dump in mine if dump.verified]
-        group = Group(database, kind, len(mine), mine[-1] if mine else None, verified[-1] if verified else None)
+        drilled = max((dump for dump in mine if dump.drilled), key=lambda dump: str(dump.drilled), default=None)
+        group = Group(
+            database, kind, len(mine), mine[-1] if mine else None, verified[-1] if verified else None, drilled
+        )
         groups.append(group)
         findings += _age(group, limits, now)
         findings += _replays(mine, limits, now)

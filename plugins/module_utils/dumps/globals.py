@@ -5,36 +5,16 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from .artefact import Artefact
+from .globals_scan import GlobalsScanner
 from .guard import Guard
 from .manifest import Trailer
 from .names import DumpName
 from .pipeline import Pipeline, Settings
 from .postgres import Roles
 from .processes import DumpError
-from .scan import IDENTIFIER, Scanner, unquote
-
-_CREATE = re.compile(rb"CREATE ROLE (%s);\n" % IDENTIFIER)
-
-
-class GlobalsScanner(Scanner):
-    """Reads to pg_dumpall's own end line, and the names of the roles on the way."""
-
-    complete = b"-- PostgreSQL database cluster dump complete\n"
-    captured = (b"CREATE ROLE ", b"COPY ")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.roles: set[str] = set()
-
-    def _statement(self, statement: bytes) -> None:
-        create = _CREATE.fullmatch(statement)
-        if create is None:
-            raise ValueError(f"the globals hold a statement that could not be read: {statement[:120]!r}")
-        self.roles.add(unquote(create[1]))
 
 
 class Globals(Artefact[Roles]):

@@ -1,7 +1,7 @@
 # Copyright (c) The taaraxtak.production authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verbs of ``dump-store`` that keep the archive: prune, check, adopt, tell. They run as the archive's owner."""
+"""The verbs of ``dump-store`` that keep the archive: prune, check, drill, adopt, tell. Its owner runs them."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from .config import MAY_BE_EMPTY, read_settings
 from .folder import Folder, sweep
 from .names import DumpName, read_utc, utc_text
 from .processes import DumpError, say
+from .restore import drilling
 from .signatures import KEYGEN, SIGNERS, Signers
 
 PROGRAM = "dump-store"
 CONFIG = "/etc/taaraxtak/dump-keep.json"
-VERBS = ("prune", "check", "adopt", "tell")
+VERBS = ("prune", "check", "drill", "adopt", "tell")
 # The same alarm is told again after so long.
 REMINDER = dt.timedelta(hours=24)
 KEEP = retention.Policy()
 EXPECT = freshness.Limits()
+DRILL = drilling.Drilling()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Settings:
     notify_file: str = notify.CONFIG
     keep: retention.Policy = KEEP
     expect: freshness.Limits = EXPECT
+    drill: drilling.Drilling = DRILL
 
 
 def add_verbs(verbs: t.Any) -> None:
@@ -64,6 +67,10 @@ def add_verbs(verbs: t.Any) -> None:
     checking = verbs.add_parser("check", help="judge the archive: exit status 0 ok, 1 warning, 2 critical")
     checking.add_argument("--json", action="store_true", help="as JSON")
     checking.add_argument("--tell", action="store_true", help="tell of it as the settings of notify say")
+    proving = verbs.add_parser("drill", help="restore dumps in the sandbox, and prove the copies equal")
+    proving.add_argument(
+        "names", nargs="*", metavar="NAME", help="default: the newest ones, and an older one by chance"
+    )
     adopting = verbs.add_parser("adopt", help="take old .sql.tar.gz and .sql.gz dumps into the archive")
     adopting.add_argument("--list", action="store_true", help="only say what would be adopted, under which name")
     adopting.add_argument("paths", nargs="+", metavar="PATH", help="a file, or a folder of them")
@@ -95,6 +102,11 @@ def _do(given: argparse.Namespace, settings: Settings, now: dt.datetime) -> int:
         return 0
     if given.verb == "check":
         return _check(settings, now, as_json=given.json, telling=given.tell)
+    if given.verb == "drill":
+        place = drilling.Place(
+            settings.archive, _signers(settings), settings.zstd, settings.reserve_bytes, settings.expect
+        )
+        return drilling.run(place, settings.drill, given.names, now)
     if given.verb == "tell":
         notify.tell(PROGRAM, f"{given.unit} failed", ok=False, lines=_about(given.unit), path=settings.notify_file)
         return 0

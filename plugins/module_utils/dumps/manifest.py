@@ -14,12 +14,15 @@ import dataclasses
 import json
 import typing as t
 
+from .ddl import Ddl
 from .names import DUMP, DumpName
 from .reader import Reader
 from .scan import SequenceValue, TableData
 
-PROTOCOL = 2
-MANIFEST_FORMAT = 2
+PROTOCOL = 3
+MANIFEST_FORMAT = 3
+# Dumps that were archived before their schema was compared: the trailer has no ``ddl``.
+OLD_MANIFEST_FORMAT = 2
 # What ssh-keygen signs a trailer for, so that a signature for something else is none here.
 SIGNATURE_NAMESPACE = "taaraxtak-dump"
 REQUEST_LIMIT = 4096
@@ -111,6 +114,7 @@ class Trailer:
     ``left_out`` names what the database holds and the dump does not: foreign tables (their rows), ``large objects``.
     ``settings`` are the database's: encoding, collate, ctype, and where the server knows them provider, locale. Times
     are UTC texts. Of globals there are no tables, sequences, extensions and settings, but ``roles``, their number.
+    ``ddl`` is what the schema of a dump is; globals and older dumps have none.
     """
 
     name: DumpName
@@ -128,6 +132,7 @@ class Trailer:
     extensions: dict[str, str]
     left_out: tuple[str, ...] = ()
     roles: int = 0
+    ddl: Ddl | None = None
 
     @property
     def rows(self) -> int:
@@ -135,13 +140,17 @@ class Trailer:
         return sum(table.rows for table in self.tables.values())
 
     def document(self) -> Document:
-        return {
+        document = {
             **dataclasses.asdict(self),
             **_named(self.name),
             "ok": True,
             "via_root": list(self.via_root),
             "left_out": list(self.left_out),
         }
+        if self.ddl is None:
+            # What was signed before there was any has to be written again as it was.
+            del document["ddl"]
+        return document
 
     @property
     def signed(self) -> Content:
@@ -170,10 +179,11 @@ class Trailer:
             extensions=reader.texts("extensions"),
             left_out=tuple(_names(reader.take("left_out", list), "left_out in the trailer")),
             roles=reader.count("roles"),
+            ddl=_ddl(reader.take("ddl", dict)) if "ddl" in document else None,
         )
         reader.end()
-        if trailer.name.kind != DUMP and (trailer.tables or trailer.sequences or trailer.extensions):
-            raise ValueError("the trailer of globals names tables, sequences or extensions")
+        if trailer.name.kind != DUMP and (trailer.tables or trailer.sequences or trailer.extensions or trailer.ddl):
+            raise ValueError("the trailer of globals names tables, sequences, extensions or a schema")
         failed = sorted(program for program, status in trailer.statuses.items() if status != 0)
         if failed:
             raise ValueError(f"the trailer says ok although {' and '.join(failed)} failed")
@@ -236,17 +246,21 @@ class Manifest:
     """What lies beside a dump in the store.
 
     ``received`` is by the store's own clock; ``signature`` is the armoured one of `Trailer.signed`. An adopted dump,
-    made before there were signatures, has none and says so.
+    made before there were signatures, has none and says so. So does what was made on the store: ``derived_from`` has
+    the name and the SHA-256 of the signed dump that it was made of.
     """
 
     received: str
     trailer: Trailer
     signature: str = ""
     adopted: bool = False
+    derived_from: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
         if self.adopted == bool(self.signature):
             raise ValueError("a manifest has either a signature or is that of an adopted dump")
+        if self.derived_from is not None and (self.signature or self.derived_from.keys() != {"name", "sha256"}):
+            raise ValueError("what was derived from a dump has no signature, and the dump's name and sha256")
 
     def document(self) -> Document:
         return {
@@ -255,6 +269,7 @@ class Manifest:
             "signature": self.signature,
             "trailer": self.trailer.document(),
             **({"adopted": True} if self.adopted else {}),
+            **({"derived_from": self.derived_from} if self.derived_from is not None else {}),
         }
 
     def overview(self) -> Document:
@@ -277,17 +292,22 @@ class Manifest:
     @classmethod
     def read(cls, content: bytes) -> Manifest:
         """Read a manifest; ValueError where it is none or of another format."""
-        reader = Reader(decode(content, "manifest"), "manifest")
+        document = decode(content, "manifest")
+        reader = Reader(document, "manifest")
         form = reader.take("format", int)
-        if form != MANIFEST_FORMAT:
-            raise ValueError(f"the manifest has format {form}; this version reads format {MANIFEST_FORMAT}")
+        if form not in (OLD_MANIFEST_FORMAT, MANIFEST_FORMAT):
+            readable = f"{OLD_MANIFEST_FORMAT} and {MANIFEST_FORMAT}"
+            raise ValueError(f"the manifest has format {form}; this version reads formats {readable}")
         manifest = cls(
             received=reader.time("received"),
             trailer=Trailer.read(reader.take("trailer", dict)),
             signature=reader.take("signature", str),
             adopted=reader.take("adopted", bool, default=False),
+            derived_from=reader.texts("derived_from") if "derived_from" in document else None,
         )
         reader.end()
+        if form == OLD_MANIFEST_FORMAT and manifest.trailer.ddl is not None:
+            raise ValueError(f"a manifest of format {form} has no ddl in its trailer")
         return manifest
 
 
@@ -322,6 +342,13 @@ def _sequence(value: t.Any, name: str) -> SequenceValue:
     sequence = SequenceValue(value=reader.take("value", int), called=reader.take("called", bool))
     reader.end()
     return sequence
+
+
+def _ddl(value: t.Mapping[str, t.Any]) -> Ddl:
+    reader = Reader(value, "trailer's ddl")
+    ddl = Ddl(sha256=reader.sha256("sha256"), kinds=reader.counts("kinds"))
+    reader.end()
+    return ddl
 
 
 def _object(value: t.Any, name: str) -> dict[str, t.Any]:

@@ -26,6 +26,10 @@ def textfile(verdict: Verdict) -> str:
         ),
         *_of_dumps(verdict, "newest_archived_timestamp_seconds", "archived", lambda dump: _seconds(dump.received)),
         *_of_dumps(verdict, "newest_verified_timestamp_seconds", "verified", lambda dump: _seconds(dump.received)),
+        *_of_drills(
+            verdict, "drill_timestamp_seconds", "When the last drill ended.", lambda _dump, when: _seconds(when)
+        ),
+        *_of_drills(verdict, "drill_ok", "Whether it verified its dump.", lambda dump, _when: int(dump.verified)),
         *_of_dumps(verdict, "newest_archived_bytes", "archived", lambda dump: dump.bytes),
         *_of_dumps(verdict, "newest_archived_rows", "archived", lambda dump: sum(dump.tables.values())),
         *_metric(
@@ -44,6 +48,12 @@ def _of_dumps(verdict: Verdict, name: str, which: str, value: t.Callable[[Dump],
     found = [(group, getattr(group, which)) for group in verdict.groups]
     values = [(_labels(group), value(dump)) for group, dump in found if dump is not None]
     return _metric(name, f"Of the newest {which} dump.", values)
+
+
+def _of_drills(verdict: Verdict, name: str, about: str, value: t.Callable[[Dump, dt.datetime], int]) -> list[str]:
+    found = [(group, group.drilled) for group in verdict.groups]
+    values = [(_labels(group), value(dump, dump.drilled)) for group, dump in found if dump is not None and dump.drilled]
+    return _metric(name, about, values)
 
 
 def _metric(name: str, about: str, values: t.Sequence[tuple[str, int]]) -> list[str]:

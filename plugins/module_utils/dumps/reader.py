@@ -56,6 +56,11 @@ class Reader:
     def numbers(self, key: str) -> dict[str, int]:
         return self._values(key, int)
 
+    def counts(self, key: str) -> dict[str, int]:
+        values = self.take(key, dict)
+        inner = Reader(values, f"{self._what}'s {key}")
+        return {name: inner.count(name) for name in values}
+
     def _values(self, key: str, kind: type) -> dict[str, t.Any]:
         values = self.take(key, dict)
         inner = Reader(values, f"{self._what}'s {key}")

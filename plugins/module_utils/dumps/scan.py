@@ -16,9 +16,13 @@ import hashlib
 import re
 import typing as t
 
+from .ddl import Ddl, Statements
+
 COMPLETE = b"-- PostgreSQL database dump complete\n"
 # A line of the schema longer than this is no pg_dump's; it bounds what is held in memory.
 LINE_LIMIT = 16 << 20
+# The same for a whole statement.
+STATEMENT_LIMIT = LINE_LIMIT
 _TERMINATOR = b"\\.\n"
 
 IDENTIFIER = rb'(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_]*)'
@@ -29,10 +33,11 @@ _RESTRICT = re.compile(rb"\\(?:un)?restrict [A-Za-z0-9]+\n")
 _SIMPLE = re.compile(r"[a-z_][a-z0-9_]*", re.ASCII)
 
 # What changes the lexer's state outside quotes. An identifier may hold a dollar sign, so E' and $tag$ begin after none.
+# Each branch begins with a character of its own: re then skips to those.
 _TOKEN = re.compile(
-    rb"--[^\n]*|/\*|(?<![A-Za-z0-9_$\x80-\xff])[eE]'|'|\""
-    rb"|(?<![A-Za-z0-9_$\x80-\xff])\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$|;|\\"
+    rb"--[^\n]*|/\*|'|\"|\$(?<![A-Za-z0-9_$\x80-\xff]\$)(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$|;|\\"
 )
+_ESCAPING = re.compile(rb"(?<![A-Za-z0-9_$\x80-\xff])[eE]'")
 _ESCAPED_END = re.compile(rb"\\.|'", re.DOTALL)
 _BLOCK_COMMENT = re.compile(rb"/\*|\*/")
 
@@ -61,6 +66,7 @@ class Scanned:
     raw_bytes: int
     tables: dict[str, TableData]
     sequences: dict[str, SequenceValue]
+    ddl: Ddl
 
 
 def qualified(schema: str, name: str) -> str:
@@ -85,6 +91,10 @@ class Scanner:
     captured: t.ClassVar[tuple[bytes, ...]] = (b"COPY ", b"SELECT pg_catalog.setval(")
 
     def __init__(self) -> None:
+        # All statements of the schema.
+        self.statements = Statements()
+        # Where its \restrict and \unrestrict lines begin and end, in bytes from the beginning; may be cleared.
+        self.restricts: list[tuple[int, int]] = []
         self._raw_bytes = 0
         self._held = b""
         self._tables: dict[str, _Table] = {}
@@ -98,7 +108,7 @@ class Scanner:
         self._quote = b""
         self._depth = 0
         self._open = False
-        self._captured: list[bytes] | None = None
+        self._statement_open = bytearray()
 
     def feed(self, chunk: bytes) -> None:
         """Take the next piece; ValueError where the text is none that pg_dump writes."""
@@ -108,6 +118,11 @@ class Scanner:
         position = 0
         while position < len(text):
             position = self._rows(text, position) if self._table is not None else self._lines(text, position)
+
+    @property
+    def held(self) -> int:
+        """How many of the last bytes wait for those that follow them."""
+        return len(self._held)
 
     def progress(self) -> dict[str, t.Any]:
         """The table that flows by, all rows and all bytes until now; another thread may ask."""
@@ -132,7 +147,7 @@ class Scanner:
             name: TableData(rows=table.rows, bytes=table.bytes, sha256=table.digest.hexdigest())
             for name, table in self._tables.items()
         }
-        return Scanned(raw_bytes=self._raw_bytes, tables=tables, sequences=self._sequences)
+        return Scanned(raw_bytes=self._raw_bytes, tables=tables, sequences=self._sequences, ddl=self.statements.ddl())
 
     # Inside a COPY block
 
@@ -171,6 +186,7 @@ class Scanner:
     # Between the blocks
 
     def _lines(self, text: bytes, start: int) -> int:
+        begin = self._raw_bytes - len(text)
         while start < len(text):
             end = text.find(b"\n", start) + 1
             if not end:
@@ -178,32 +194,42 @@ class Scanner:
                     raise ValueError(f"a line of the dump's schema is longer than {LINE_LIMIT} bytes")
                 self._held = text[start:]
                 return len(text)
-            self._line(text[start:end])
+            if self._line(text[start:end]):
+                self.restricts.append((begin + start, begin + end))
             start = end
             if self._table is not None:
                 break
         return start
 
-    def _line(self, line: bytes) -> None:
-        fresh = not (self._quote or self._depth or self._open)
-        if fresh:
-            if self._complete and not line.startswith((b"--", b"\n", b"\\")):
-                raise ValueError("the dump goes on after the line that says that it is complete")
+    def _line(self, line: bytes) -> bool:
+        """Take a line; whether it is pg_dump's \\restrict or \\unrestrict."""
+        if not (self._quote or self._depth or self._open):
+            if line.startswith(b"--"):
+                self._complete = self._complete or line == self.complete
+                return False
+            if line == b"\n":
+                return False
             if line.startswith(b"\\"):
                 if _RESTRICT.fullmatch(line) is None:
                     raise ValueError(f"the dump holds a psql command: {_shown(line)}")
-                return
-            if line == self.complete:
-                self._complete = True
-                return
-            if line.startswith(self.captured):
-                self._captured = []
-        if self._captured is not None:
-            self._captured.append(line)
+                return True
+            if self._complete:
+                raise ValueError("the dump goes on after the line that says that it is complete")
+        self._statement_open += line
         self._lex(line)
-        if self._captured is not None and not (self._quote or self._depth or self._open):
-            statement, self._captured = b"".join(self._captured), None
+        if not (self._quote or self._depth or self._open):
+            statement = bytes(self._statement_open)
+            self._statement_open.clear()
+            self._ended(statement)
+        elif len(self._statement_open) > STATEMENT_LIMIT:
+            raise ValueError(f"a statement of the dump's schema is longer than {STATEMENT_LIMIT} bytes")
+        return False
+
+    def _ended(self, statement: bytes) -> None:
+        if statement.startswith(self.captured):
             self._statement(statement)
+        else:
+            self.statements.add(statement)
 
     def _statement(self, statement: bytes) -> None:
         copy = _COPY.fullmatch(statement)
@@ -221,6 +247,9 @@ class Scanner:
 
     def _lex(self, line: bytes) -> None:
         """Carry the state of quotes, comments and statements over a whole line."""
+        if not (self._depth or self._quote) and _TOKEN.search(line) is None:
+            self._open = self._open or not line.isspace()
+            return
         position = 0
         while position < len(line):
             if self._depth:
@@ -244,6 +273,9 @@ class Scanner:
             self._depth = 1
         elif found == b"\\":
             raise ValueError(f"the dump holds a psql command: {_shown(line)}")
+        elif found == b"'" and token.start() > start and _ESCAPING.match(line, token.start() - 1):
+            self._quote = b"E'"
+            self._open = True
         elif not found.startswith(b"--"):
             self._quote = found
             self._open = True
@@ -251,7 +283,7 @@ class Scanner:
 
     def _in_quote(self, line: bytes, start: int) -> int:
         """A doubled quote ends and begins again, which leaves the same state as staying inside."""
-        if self._quote in (b"E'", b"e'"):
+        if self._quote == b"E'":
             escaped = _ESCAPED_END.search(line, start)
             while escaped is not None and escaped[0] != b"'":
                 escaped = _ESCAPED_END.search(line, escaped.end())

@@ -58,6 +58,7 @@ class Settings:
 
     ``max_bytes`` is for one dump, ``quota_bytes`` for all that lies in the store, ``quota_dumps`` for those that come
     within a day; ``reserve_bytes`` stay free on the disk. ``readers`` is the group that may read archived data.
+    ``developer`` is the folder of the copies for developers, "" where there are none.
     """
 
     incoming: str
@@ -65,6 +66,7 @@ class Settings:
     signers: str = SIGNERS
     keygen: str = KEYGEN
     readers: str = dataclasses.field(default="", metadata=MAY_BE_EMPTY)
+    developer: str = dataclasses.field(default="", metadata=MAY_BE_EMPTY)
     max_bytes: int = 100 << 30
     quota_bytes: int = 500 << 30
     quota_dumps: int = 100
@@ -149,10 +151,15 @@ def _asker() -> str:
     return f" (asked by {address})" if address else ""
 
 
-def read_over_ssh(settings: Settings, command: str) -> int:
-    """Do what a reading key's owner asked for: ``list``, ``manifest NAME``, ``fetch NAME``, of archived dumps alone."""
+def read_over_ssh(settings: Settings, command: str, *, developer: bool = False) -> int:
+    """Do what a reading key's owner asked for: ``list``, ``manifest NAME``, ``fetch NAME``, of archived dumps alone.
+
+    A *developer*'s key is given nothing but what was made for developers.
+    """
     words = command.split(" ")
-    archive = Folder(settings.archive)
+    if developer and not settings.developer:
+        raise DumpError("there are no copies for developers here")
+    archive = Folder(settings.developer if developer else settings.archive)
     if words == ["list"]:
         return show([archive], as_json=True)
     if len(words) == 2 and words[0] in ("manifest", "fetch"):
@@ -242,7 +249,8 @@ def main(config: str = CONFIG, keeping: str = KEEPING) -> int:
     parser = argparse.ArgumentParser(prog=PROGRAM, description="Take dumps in, keep and list them.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("ssh", help="the forced command of a sending key")
-    verbs.add_parser("read", help="the forced command of a reading key")
+    reading = verbs.add_parser("read", help="the forced command of a reading key")
+    reading.add_argument("--developer", action="store_true", help="of the copies for developers alone")
     listing = verbs.add_parser("list", help="the dumps that are here, oldest first")
     listing.add_argument("--json", action="store_true", help="as JSON")
     verbs.add_parser("archive", help="bring what came in into the archive")
@@ -261,7 +269,7 @@ def main(config: str = CONFIG, keeping: str = KEEPING) -> int:
         if given.verb == "archive":
             return archive(settings)
         if given.verb == "read":
-            return read_over_ssh(settings, asked)
+            return read_over_ssh(settings, asked, developer=given.developer)
         return show([Folder(settings.archive), Folder(settings.incoming)], as_json=given.json)
     except (DumpError, ValueError, OSError) as error:
         if given.verb == "read":

@@ -32,11 +32,12 @@ WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 @dataclasses.dataclass(frozen=True)
 class Held:
-    """An archived dump. ``signed``: its signature is right."""
+    """An archived dump. ``signed``: its signature is right. ``drilled``: when its drill ended, well or not."""
 
     manifest: Manifest
     signed: bool
     verified: bool
+    drilled: dt.datetime | None = None
 
     @property
     def stored(self) -> Stored:
@@ -54,6 +55,7 @@ class Held:
             raw_bytes=trailer.raw_bytes,
             tables={name: table.rows for name, table in trailer.tables.items()},
             verified=self.verified,
+            drilled=self.drilled,
         )
 
 
@@ -102,7 +104,8 @@ def _hold(archive: Folder, signers: Signers, name: DumpName, found: Survey) -> N
             signed = True
         except DumpError as error:
             found.wrong.append(f"{name} does not count: {error}")
-    found.held.append(Held(manifest, signed, signed and _verified(archive, name, found)))
+    ok, drilled = _drilled(archive, name, found) if signed else (False, None)
+    found.held.append(Held(manifest, signed, ok, drilled))
 
 
 def _exposed(archive: Folder, file: str) -> t.Iterator[str]:
@@ -121,24 +124,24 @@ def _exposed(archive: Folder, file: str) -> t.Iterator[str]:
         yield f"{file} can be written to (mode {stat.S_IMODE(status.st_mode):04o}): nothing in the archive may be"
 
 
-def _verified(archive: Folder, name: DumpName, found: Survey) -> bool:
-    """Whether a drill of the dump went well; one that did not is said."""
+def _drilled(archive: Folder, name: DumpName, found: Survey) -> tuple[bool, dt.datetime | None]:
+    """Whether a drill of the dump went well, and when it ended; one that did not is said."""
     file = f"{name}{DRILL_SUFFIX}"
     if archive.stat(file) is None:
-        return False
+        return False, None
     try:
         result = decode(archive.read(file, NOTE_LIMIT), "result of the drill")
-        read_utc(result["finished"])
+        finished = read_utc(result["finished"])
         if not isinstance(result["ok"], bool):
             raise TypeError
     except (DumpError, ValueError, KeyError, TypeError):
         found.wrong.append(f"{file} is not the result of a drill")
-        return False
+        return False, None
     exposed = [*_exposed_note(archive, file)]
     found.wrong += exposed
     if not result["ok"]:
         found.wrong.append(f"the drill of {name} failed: see {file}")
-    return bool(result["ok"]) and not exposed
+    return bool(result["ok"]) and not exposed, finished
 
 
 def _exposed_note(archive: Folder, file: str) -> t.Iterator[str]:
@@ -153,7 +156,7 @@ def _stray(folder: Folder, file: str, now: dt.datetime) -> t.Iterator[str]:
     status = folder.stat(file)
     if status is None:
         return
-    name = _name(file.removesuffix(PARTIAL_SUFFIX).removesuffix(MANIFEST_SUFFIX))
+    name = _name(file.removesuffix(PARTIAL_SUFFIX).removesuffix(DRILL_SUFFIX).removesuffix(MANIFEST_SUFFIX))
     if name is None or not stat.S_ISREG(status.st_mode):
         yield f"{_quoted(file)} in {folder.path} is no part of a dump: look where it came from, and remove it"
         return

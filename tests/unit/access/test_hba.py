@@ -8,6 +8,7 @@ import re
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.hba import (
+    RESTORER,
     connectable,
     quoted,
     render_hba,
@@ -22,6 +23,7 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy
     Role,
 )
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.restore.restorer import LOGIN
 from ansible_collections.taaraxtak.production.tests.unit.access.snapshots import SUPERUSER
 from ansible_collections.taaraxtak.production.tests.unit.access.snapshots import role as role_of
 from hypothesis import given, settings
@@ -65,6 +67,7 @@ def rows(text: str) -> list[str]:
 def test_the_rows_are_the_policy_s_and_everything_else_is_rejected():
     assert rows(render_hba(POLICY)) == [
         "local all postgres peer",
+        "local all taaraxtak_restore_login scram-sha-256",
         "local app dba peer map=taaraxtak",
         "local app reader peer map=taaraxtak",
         "hostssl app remote 192.0.2.7/32 cert map=taaraxtak_cert",
@@ -104,8 +107,13 @@ def test_the_superuser_may_have_more_users_than_its_own():
         ),
     ]:
         policy = dataclasses.replace(POLICY, roles={"postgres": Role("postgres", login=True, os_users=users)})
-        assert rows(render_hba(policy))[:2] == [row, "local all all reject"]
+        assert rows(render_hba(policy))[:3:2] == [row, "local all all reject"]
         assert rows(render_ident(policy)) == maps
+
+
+def test_the_row_of_a_restore_names_the_role_that_a_restore_makes():
+    assert RESTORER == LOGIN
+    assert f"local all {LOGIN} scram-sha-256" in rows(render_hba(POLICY))
 
 
 def test_both_say_who_owns_them():
@@ -349,7 +357,8 @@ def test_the_rejects_come_last_and_every_row_before_names_its_database_and_role(
         "local replication all reject",
         "host replication all all reject",
     ]
-    for row in found[1:-4]:
+    assert found[1] == f"local all {RESTORER} scram-sha-256"
+    for row in found[2:-4]:
         kind, rest = row.split(" ", 1)
         assert kind in ("local", "hostssl")
         assert not re.match(r"(all|replication|sameuser|[+/@])", rest)

@@ -285,6 +285,17 @@ def test_the_figures_are_what_node_exporter_reads() -> None:
     assert text.endswith("\n")
 
 
+@pytest.mark.parametrize("ok", [True, False])
+def test_the_figures_tell_of_the_last_drill(ok: bool) -> None:
+    """It may have been of an older dump than another one."""
+    old = dump(3 * DAY, drilled=NOW - HOUR, verified=ok)
+    text = textfile(judged(old, dump(2 * DAY, drilled=NOW - DAY), dump(HOUR, verified=False)))
+    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    labels = '{database="taaraxtak",kind="dump"}'
+    assert values[f"taaraxtak_dumps_drill_timestamp_seconds{labels}"] == str(int((NOW - HOUR).timestamp()))
+    assert values[f"taaraxtak_dumps_drill_ok{labels}"] == str(int(ok))
+
+
 def test_a_store_without_dumps_has_figures_too() -> None:
     text = textfile(judged())
     assert "taaraxtak_dumps_check_status 2" in text

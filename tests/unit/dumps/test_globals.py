@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.globals import GlobalsScanner
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.globals_scan import GlobalsScanner
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,6 +8,7 @@ import json
 import typing as t
 
 import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.ddl import Ddl
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.manifest import (
     Abort,
     Ack,
@@ -40,6 +41,7 @@ TRAILER = Trailer(
     settings={"encoding": "UTF8"},
     extensions={"plpgsql": "1.0"},
     left_out=("large objects",),
+    ddl=Ddl(sha256="d" * 64, kinds={"INDEX": 1, "TABLE": 2}),
 )
 SIGNATURE = "-----BEGIN SSH SIGNATURE-----\n…\n-----END SSH SIGNATURE-----\n"
 
@@ -63,6 +65,7 @@ TRAILERS = st.builds(
     extensions=TEXTS,
     left_out=st.lists(st.text(), max_size=3).map(tuple),
     roles=COUNTS,
+    ddl=st.none() | st.builds(Ddl, SHA256, st.dictionaries(st.text(), COUNTS, max_size=3)),
 )
 
 
@@ -94,13 +97,13 @@ def test_header_abort_and_answers_are_read_as_written() -> None:
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ({"protocol": 1, "artefacts": ["a"]}, "speaks protocol 1, this one 2"),
+        ({"protocol": 1, "artefacts": ["a"]}, "speaks protocol 1, this one 3"),
         ({"artefacts": ["a"]}, "lacks protocol"),
-        ({"protocol": 2, "artefacts": []}, "must name what it wants"),
-        ({"protocol": 2, "artefacts": ["a", "a"]}, "each thing once"),
-        ({"protocol": 2, "artefacts": [1]}, "not a name"),
-        ({"protocol": 2, "artefacts": "a"}, "not of type list"),
-        ({"protocol": 2, "artefacts": ["a"], "to": "me"}, "not known here: to"),
+        ({"protocol": 3, "artefacts": []}, "must name what it wants"),
+        ({"protocol": 3, "artefacts": ["a", "a"]}, "each thing once"),
+        ({"protocol": 3, "artefacts": [1]}, "not a name"),
+        ({"protocol": 3, "artefacts": "a"}, "not of type list"),
+        ({"protocol": 3, "artefacts": ["a"], "to": "me"}, "not known here: to"),
     ],
 )
 def test_a_request_with_anything_amiss_is_refused(document: t.Any, said: str) -> None:
@@ -110,10 +113,11 @@ def test_a_request_with_anything_amiss_is_refused(document: t.Any, said: str) ->
 
 def test_globals_hold_no_tables() -> None:
     globals_name = DumpName("taaraxtak", NAME.started, GLOBALS)
-    empty = dataclasses.replace(TRAILER, name=globals_name, tables={}, sequences={}, extensions={}, roles=4)
+    empty = dataclasses.replace(TRAILER, name=globals_name, tables={}, sequences={}, extensions={}, ddl=None, roles=4)
     assert read_trailer(encode(empty.document())) == empty
-    with pytest.raises(ValueError, match="names tables"):
-        read_trailer(encode(dataclasses.replace(TRAILER, name=globals_name).document()))
+    for changed in (dataclasses.replace(TRAILER, name=globals_name), dataclasses.replace(empty, ddl=TRAILER.ddl)):
+        with pytest.raises(ValueError, match="names tables"):
+            read_trailer(encode(changed.document()))
 
 
 def test_a_manifest_is_signed_or_adopted() -> None:
@@ -151,6 +155,9 @@ def test_the_rows_of_a_dump_are_those_of_its_tables() -> None:
         ({"statuses": {"pg_dump": 1}}, "says ok although pg_dump failed"),
         ({"statuses": {"pg_dump": "0"}}, "not of type int"),
         ({"via_root": [1]}, "not a name"),
+        ({"ddl": None}, "ddl in the trailer is not of type dict"),
+        ({"ddl": {"sha256": "d" * 64}}, "lacks kinds"),
+        ({"ddl": {"sha256": "d" * 64, "kinds": {"TABLE": -1}}}, "TABLE in the trailer's ddl's kinds is below zero"),
         ({"versions": {"server": 15}}, "not of type str"),
         ({"surprise": 1}, "not known here: surprise"),
     ],
@@ -160,7 +167,7 @@ def test_a_trailer_with_anything_amiss_is_refused(changes: dict[str, t.Any], sai
         read_trailer(encode({**TRAILER.document(), **changes}))
 
 
-@pytest.mark.parametrize("key", sorted(TRAILER.document()))
+@pytest.mark.parametrize("key", sorted(TRAILER.document().keys() - {"ddl"}))
 def test_a_trailer_that_lacks_anything_is_refused(key: str) -> None:
     document = TRAILER.document()
     del document[key]
@@ -195,11 +202,22 @@ def test_noise_is_never_a_document(content: bytes) -> None:
 
 def test_another_protocol_or_format_is_named() -> None:
     header = Header(name=NAME, started="2026-11-22T03:00:00Z").document()
-    with pytest.raises(ValueError, match="speaks protocol 1, this one 2"):
+    with pytest.raises(ValueError, match="speaks protocol 1, this one 3"):
         Header.read(encode({**header, "protocol": 1}))
     manifest = Manifest(received="2026-11-22T03:02:00Z", trailer=TRAILER, signature=SIGNATURE).document()
-    with pytest.raises(ValueError, match="has format 1"):
-        Manifest.read(encode({**manifest, "format": 1}))
+    for other in (1, 4):
+        with pytest.raises(ValueError, match=f"has format {other}; this version reads formats 2 and 3"):
+            Manifest.read(encode({**manifest, "format": other}))
+
+
+def test_a_manifest_from_before_schemas_were_compared_is_read_and_its_signature_still_holds() -> None:
+    trailer = {key: value for key, value in TRAILER.document().items() if key != "ddl"}
+    document = {"format": 2, "received": "2026-11-22T03:02:00Z", "signature": SIGNATURE, "trailer": trailer}
+    manifest = Manifest.read(encode(document))
+    assert manifest.trailer.ddl is None
+    assert manifest.trailer.signed == encode(trailer)
+    with pytest.raises(ValueError, match="of format 2 has no ddl"):
+        Manifest.read(encode({**document, "trailer": TRAILER.document()}))
 
 
 def test_the_manifest_of_a_failed_dump_is_none() -> None:

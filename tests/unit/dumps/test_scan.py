@@ -6,8 +6,10 @@ import hashlib
 import itertools
 
 import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.ddl import Ddl, Statements
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.scan import (
     LINE_LIMIT,
+    STATEMENT_LIMIT,
     Scanned,
     Scanner,
     SequenceValue,
@@ -35,8 +37,16 @@ def copy(name: str, data: str, columns: str = "(a, b)") -> str:
     return f"COPY {name} {columns} FROM stdin;\n{data}\\.\n\n\n"
 
 
+def ddl_of(*statements: str) -> Ddl:
+    taken = Statements()
+    for statement in statements:
+        taken.add(statement.encode())
+    return taken.ddl()
+
+
+FUNCTION = "CREATE FUNCTION public.f() RETURNS text LANGUAGE sql AS $_$\nCOPY public.a (a) FROM stdin;\n1\n\\.\n$_$;\n"
 EXAMPLE = dump(
-    "CREATE FUNCTION public.f() RETURNS text LANGUAGE sql AS $_$\nCOPY public.a (a) FROM stdin;\n1\n\\.\n$_$;\n",
+    FUNCTION,
     copy("public.a", "1\tx\n2\ty\n"),
     copy("public.empty", ""),
     copy("public.none", "\n\n\n", ""),
@@ -55,6 +65,7 @@ EXPECTED = Scanned(
         "public.root": rows("1\n2\n"),
     },
     sequences={"public.\"odd 'one'\"": SequenceValue(value=-7, called=False)},
+    ddl=ddl_of(FUNCTION),
 )
 
 
@@ -176,6 +187,21 @@ def test_a_line_without_end_is_not_kept_in_memory() -> None:
     scanner.feed(b"-" * LINE_LIMIT)
     with pytest.raises(ValueError, match="longer than"):
         scanner.feed(b"-")
+
+
+def test_a_statement_without_end_is_not_kept_in_memory() -> None:
+    scanner = Scanner()
+    scanner.feed(b"COMMENT ON x IS '\n")
+    with pytest.raises(ValueError, match="statement of the dump's schema is longer than"):
+        scanner.feed((b"-" * 1023 + b"\n") * (STATEMENT_LIMIT // 1024 + 1))
+
+
+def test_what_is_no_schema_is_no_statement() -> None:
+    settings = "SET statement_timeout = 0;\nSELECT pg_catalog.set_config('search_path', '', false);\n"
+    text = dump(
+        settings, "-- Name: x; Type: TABLE\n", "CREATE TABLE a ();\n\n", copy("public.a", "CREATE TABLE b ();\n")
+    )
+    assert scan([text]).ddl == ddl_of("CREATE TABLE a ();")
 
 
 @pytest.mark.parametrize(

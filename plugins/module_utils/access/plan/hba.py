@@ -18,6 +18,8 @@ MAP = "taaraxtak"
 CERT_MAP = "taaraxtak_cert"
 # The role that the server's own OS user logs in as; break-glass.
 SUPERUSER = "postgres"
+# The role that a restore makes and removes again, with a password that nobody else ever has.
+RESTORER = "taaraxtak_restore_login"
 # Words with a meaning of their own in the database and user fields, unless they stand in quotes.
 # Source: token_is_keyword() in PostgreSQL's src/backend/libpq/hba.c.
 KEYWORDS = frozenset({"all", "sameuser", "samerole", "samegroup", "replication"})
@@ -41,12 +43,13 @@ def quoted(name: str) -> str:
 
 
 def render_hba(policy: Policy) -> str:
-    """pg_hba.conf: the server's own user, then a row for each role and database that the policy lets it connect to.
+    """pg_hba.conf: the server's own user, a restore's, then a row for each role and database that the policy connects.
 
     The first row that matches decides: narrower addresses stand before wider ones, and what is not named ends at a
     reject. From other hosts there is TLS or nothing. ValueError where a name can't be written.
     """
     rows = [f"local all {SUPERUSER} peer" + (f" map={MAP}" if _superuser_s(policy) else "")]
+    rows.append(f"local all {RESTORER} scram-sha-256")
     for role in policy.roles.values():
         if role.login and role.os_users and role.name != SUPERUSER:
             rows += [f"local {place} peer map={MAP}" for place in _places(policy, role)]
