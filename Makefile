@@ -17,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 SCENARIOS := $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
-.PHONY: help up down status local local-snapshot local-reset local-down test lint unit contract sanity integration molecule schema matrix changelog clean bench-access bench-converge bench-dump faults images \
+.PHONY: help up down status local local-snapshot local-reset local-down restore test lint unit contract sanity integration molecule schema matrix changelog clean bench-access bench-converge bench-dump bench-restore faults images \
         packages-python packages-containers packages-postgres packages-dumps venv venv-dev $(addprefix molecule-,$(SCENARIOS))
 
 help: ## Say what there is
@@ -58,6 +58,7 @@ local-reset: export TAARAXTAK_STATE = restored
 LOCAL := -i inventory/local -e '{"containers_groups": ["developer_hosts"]}'
 
 local: venv images-trixie ## Your own production environment: DUMP=FILE, or STORE=HOST KEY=FILE KNOWN_HOSTS=FILE, or sample data
+	@mkdir -p build
 	ansible-playbook $(LOCAL) playbooks/local_preflight.yml molecule/shared/create.yml playbooks/local.yml
 	@cat build/taaraxtak-local/screen.txt
 
@@ -70,6 +71,12 @@ local-reset: venv ## Bring the state NAME=x of your own database back
 local-down: venv ## Remove your own environment and all that is in it
 	ansible-playbook $(LOCAL) molecule/shared/destroy.yml
 	@rm -rf build/taaraxtak-local
+
+# What of these stands on the command line; in the environment NAME, KEY and their like may be anybody's.
+RESTORE_WORDS := DUMP STORE KEY KNOWN_HOSTS NAME DATABASE INTO OWNER SIGNERS IDENTITY KEEP_PREVIOUS BINDIR UNPROVED CHECK
+restore: export TAARAXTAK_RESTORE = $(foreach word,$(RESTORE_WORDS),$(if $(filter command,$(firstword $(origin $(word)))),$(word)))
+restore: $(if $(shell command -v dpkg-query),venv) ## Into a server of your own: PGURL=postgresql://… DUMP=FILE, or STORE=USER@HOST KEY=FILE KNOWN_HOSTS=FILE
+	@python3 tools/restore.py
 
 # --- Tests --------------------------------------------------------------------------------------------------------------
 test: lint unit contract sanity integration molecule ## Run every test (parts have targets of their own)
@@ -94,8 +101,8 @@ integration: venv-dev packages-postgres ## The modules against a real PostgreSQL
 sanity: venv-dev ## ansible-test sanity, on a copy of what git tracks
 	python tools/sanity.py
 
-molecule: venv-dev images ## Every scenario on real systemd hosts, two at a time
-	python tools/scenarios.py $(SCENARIOS)
+molecule: venv-dev images ## Every scenario and a dozen faults on real systemd hosts, two at a time
+	python tools/scenarios.py $(SCENARIOS) faults
 
 $(addprefix molecule-,$(SCENARIOS)): molecule-%: venv-dev images
 	molecule test --scenario-name $*
@@ -118,6 +125,9 @@ bench-access: venv packages-postgres ## pg_access beside its peers: time, memory
 
 bench-dump: venv packages-dumps build/openssh-server ## A streamed dump beside the seed's pipeline and the limit: time, memory, bytes
 	python -m benchmarks.dump $(if $(QUICK),--quick)
+
+bench-restore: venv packages-dumps build/openssh-server ## A restore with its proofs beside zstd | psql: time, memory, bytes
+	python -m benchmarks.restore $(if $(QUICK),--quick)
 
 faults: venv images-trixie ## Every fault of a dump, injected into two running hosts, as a table (QUICK=1: a dozen; KEEP=1 leaves the hosts)
 	python -m faults "$(ONLY)"

@@ -4,7 +4,8 @@
 """Make two hosts, inject every fault, print a table and write build/faults.json; remove the hosts unless KEEP=1.
 
 usage: python -m faults [PATTERN]  only faults whose name matches PATTERN; QUICK=1: of a short selection
-It measures; it does not judge: the exit status is 0 as soon as every fault was tried.
+It measures; it does not judge: the exit status is 0 as soon as every fault was tried. As a test (JUDGE=1) it is 1 where
+one of them did not hold.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def main() -> int:
     print()
     print(table(rows))
     print(f"\n{sum(row.held for row in rows)} of {len(rows)} held; written to {BUILD.name}/{NAME}.json")
-    return 0
+    return 1 if os.environ.get("JUDGE") and not all(row.held for row in rows) else 0
 
 
 if __name__ == "__main__":

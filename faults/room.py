@@ -253,7 +253,7 @@ FAULTS = (
     ),
     Fault(
         "manifest changed before it is archived",
-        tampered(['chmod u+w {0}.manifest.json && sed -i \'s/"rows":1/"rows":2/\' {0}.manifest.json']),
+        tampered(['chmod u+w {0}.manifest.json && sed -i \'s/"rows":/"rows":1/\' {0}.manifest.json']),
         "signature is wrong",
     ),
     Fault(

@@ -32,7 +32,7 @@ class Server(ScratchCluster):
 
     def __enter__(self) -> Server:
         super().__enter__()
-        self._run_sql("postgres", f"CREATE ROLE {READER} LOGIN BYPASSRLS", f"GRANT pg_read_all_data TO {READER}")
+        self.run_sql("postgres", f"CREATE ROLE {READER} LOGIN BYPASSRLS", f"GRANT pg_read_all_data TO {READER}")
         return self
 
     def __exit__(
@@ -48,7 +48,7 @@ class Server(ScratchCluster):
 
     def fill(self, database: str, rows: int) -> None:
         """A *database* with *rows* rows, vacuumed: reading what was just loaded would write hint bits."""
-        self._run_sql("postgres", f"CREATE DATABASE {database}")
+        self.run_sql("postgres", f"CREATE DATABASE {database}")
         with tempfile.TemporaryDirectory(prefix="bench-dump-app-") as folder:
             app = Path(folder) / "app"
             shutil.copytree(ROOT / "sample" / "collector", app)
@@ -56,22 +56,22 @@ class Server(ScratchCluster):
             (app / "config.py").write_text(f"config = {{'postgres': {login!r}}}\n")
             for command in (["create_tables.py"], ["collect.py", "--rows", str(rows)]):
                 subprocess.run([sys.executable, "-B", *command], cwd=app, check=True, stdout=subprocess.DEVNULL)
-        self._run_sql(database, "VACUUM (FREEZE, ANALYZE)", "CHECKPOINT")
+        self.run_sql(database, "VACUUM (FREEZE, ANALYZE)", "CHECKPOINT")
 
     def drop(self, database: str) -> None:
         """Give its space back."""
-        self._run_sql("postgres", f"DROP DATABASE {database}", "CHECKPOINT")
+        self.run_sql("postgres", f"DROP DATABASE {database}", "CHECKPOINT")
 
     def wal_position(self) -> int:
         """Bytes of WAL since the cluster was made."""
-        return int(self._run_sql("postgres", "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")[0][0])
+        return int(self.run_sql("postgres", "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")[0][0])
 
     def pg_dump(self, database: str) -> list[str]:
         """pg_dump as everyone here runs it, to stdout."""
         where = [f"--host={self.socket}", f"--port={self.port}", f"--username={READER}", f"--dbname={database}"]
         return [str(self.bindir / "pg_dump"), "--no-password", *where]
 
-    def _run_sql(self, database: str, *statements: str) -> list[tuple[object, ...]]:
+    def run_sql(self, database: str, *statements: str) -> list[tuple[object, ...]]:
         connection = psycopg2.connect(host=str(self.socket), port=self.port, user=SUPERUSER, dbname=database)
         connection.autocommit = True
         try:

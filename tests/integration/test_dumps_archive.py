@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import grp
 import hashlib
 import json
@@ -16,6 +17,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.manifest import encode
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import utc_text
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.processes import Child
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.signatures import KEYGEN, Signers
 from ansible_collections.taaraxtak.production.tests.integration.dumps_hosts import until
 from ansible_collections.taaraxtak.production.tests.integration.dumps_offers import DATA, NAME, Store, name_of
 from ansible_collections.taaraxtak.production.tests.integration.test_dumps_store import FREE, small_disk
@@ -49,8 +53,69 @@ def test_what_came_in_is_copied_and_then_removed(store: Store) -> None:
         found = path.stat()
         inode, content = before[path.name]
         assert found.st_ino != inode
-        assert path.read_bytes() == content
+        if path.name == NAME:
+            assert path.read_bytes() == content
+        else:
+            archived, came = json.loads(path.read_bytes()), json.loads(content)
+            assert archived.pop("received") >= came.pop("received")
+            assert archived == came
         assert (stat.S_IMODE(found.st_mode), found.st_nlink) == (0o440, 1)
+
+
+@pytest.mark.parametrize("received", ["1999-01-01T00:00:00Z", "2999-01-01T00:00:00Z"])
+def test_the_time_that_counts_is_the_archivers_and_not_the_receiving_users(store: Store, received: str) -> None:
+    assert store.give()["ok"]
+    change_manifest(store, lambda manifest: manifest.update(received=received))
+    before = utc_text(dt.datetime.now(dt.UTC))
+    assert archive(store) == ""
+    (row,) = store.dumps()
+    assert before <= row["received"] <= utc_text(dt.datetime.now(dt.UTC))
+
+
+def test_a_dump_archived_by_a_run_that_died_is_known_whatever_its_time(store: Store) -> None:
+    assert store.give()["ok"]
+    came = {path.name: path.read_bytes() for path in store.incoming.iterdir()}
+    assert archive(store) == ""
+    for name, content in came.items():
+        (store.incoming / name).write_bytes(content)
+    change_manifest(store, lambda manifest: manifest.update(received="1999-01-01T00:00:00Z"))
+    assert archive(store) == ""
+    assert (store.files(), store.files(store.archive)) == ([], WHOLE)
+    assert store.dumps()[0]["received"] > "2000"
+
+
+def test_two_hundred_signatures_leave_no_file_open(store: Store) -> None:
+    offer, signers = store.offer(), Signers(str(store.signers), shutil.which("ssh-keygen") or KEYGEN)
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for _ in range(200):
+        signers.verify(offer.trailer, offer.signature.decode())
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def test_what_a_program_said_is_known_after_its_end() -> None:
+    child = Child(["/bin/sh", "-c", "echo why >&2; exit 3"], name="it", keep_stderr=True)
+    child.wait()
+    child.end()
+    assert child.said() == "why"
+    assert child.complaint() == "it failed with exit status 3: why"
+
+
+def test_what_is_being_archived_is_its_owners_alone(store: Store) -> None:
+    """Whoever may open a partial could hold its lock, and the archiver would take it for one under way."""
+    assert store.give()["ok"]
+    store.sabotage(f"""
+import os
+real = os.fsync
+def look(descriptor):
+    path = os.readlink(f"/proc/self/fd/{{descriptor}}")
+    if path.endswith(".partial") and os.path.dirname(path).endswith("/archive"):
+        with open({str(store.folder / "modes")!r}, "a") as file:
+            file.write(f"{{os.fstat(descriptor).st_mode & 0o777:o}} ")
+    real(descriptor)
+os.fsync = look
+""")
+    assert archive(store) == ""
+    assert (store.folder / "modes").read_text().split() == ["400", "440", "440"]
 
 
 def test_an_empty_folder_is_no_failure(store: Store) -> None:

@@ -385,13 +385,22 @@ def test_a_sender_that_goes_on_talking_is_hung_up_on(hosts: Hosts) -> None:
     assert (source.returncode, b"wrote more than its request" in err) in {(1, True), (0, False)}
 
 
-def test_a_failure_is_told_to_somebody(hosts: Hosts) -> None:
+def pager(hosts: Hosts, **more: t.Any) -> Path:
+    """Let somebody be told of failures: the file that then holds the event, written after a moment."""
     heard = hosts.folder / "heard"
-    pager = hosts.folder / "pager"
-    listen = f"pathlib.Path({str(heard)!r}).write_bytes(sys.stdin.buffer.read())"
-    pager.write_text(f"#!{sys.executable} -I\nimport pathlib, sys\n{listen}\n")
-    pager.chmod(0o755)
-    (hosts.folder / "notify.json").write_text(json.dumps({"command": [str(pager)]}))
+    command = hosts.folder / "pager"
+    command.write_text(
+        f"#!{sys.executable} -I\nimport pathlib, sys, time\ncontent = sys.stdin.buffer.read()\n"
+        f"pathlib.Path({str(hosts.folder / 'hearing')!r}).touch()\ntime.sleep(0.5)\n"
+        f"pathlib.Path({str(heard)!r}).write_bytes(content)\n"
+    )
+    command.chmod(0o755)
+    (hosts.folder / "notify.json").write_text(json.dumps({"command": [str(command)], **more}))
+    return heard
+
+
+def test_a_failure_is_told_to_somebody(hosts: Hosts) -> None:
+    heard = pager(hosts)
     assert hosts.send().returncode == 0
     assert not heard.exists()
     hosts.configure_sender(store_command=["/bin/false"])
@@ -399,3 +408,49 @@ def test_a_failure_is_told_to_somebody(hosts: Hosts) -> None:
     event = json.loads(heard.read_bytes())
     assert (event["program"], event["ok"]) == ("dump-send", False)
     assert "no dump of globals was stored at vault" in event["lines"][0]
+
+
+def test_a_signal_does_not_keep_a_failure_from_being_told(hosts: Hosts) -> None:
+    heard = pager(hosts)
+    hosts.configure_sender(store_command=["/bin/false"])
+    sender = hosts.start()
+    until((hosts.folder / "hearing").exists, "the pager to be started")
+    sender.send_signal(signal.SIGTERM)
+    sender.communicate(timeout=30)
+    assert sender.returncode == 1
+    assert json.loads(heard.read_bytes())["ok"] is False
+
+
+def test_only_a_run_of_everything_tells_that_all_is_well(hosts: Hosts, database: str) -> None:
+    """The ping has no file, so that it fails where it is tried."""
+    (hosts.folder / "notify.json").write_text(json.dumps({"ping_file": str(hosts.folder / "absent")}))
+    tried = "the ping that should tell of this failed"
+    command = [str(hosts.folder / "sshd")]
+
+    def told(*arguments: str, **commands: list[str]) -> bool:
+        hosts.configure_sender(stores=stores(hosts, **commands))
+        done = hosts.send(*arguments)
+        assert done.returncode == 0, done.stderr
+        for path in hosts.incoming.iterdir():
+            path.unlink()
+        return tried in done.stderr
+
+    assert not told("--store", "vault", broken=["/bin/false"], vault=command)
+    assert not told("--artefact", database, vault=command)
+    assert told(vault=command)
+    assert told("--once", "--store", "vault", "--artefact", database, "--artefact", "globals", vault=command)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_streams_that_nobody_reads_change_nothing(hosts: Hosts, arguments: list[str]) -> None:
+    command = [str(hosts.folder / "sshd")]
+    hosts.configure_sender(stores=stores(hosts, one=command))
+    with Path("/dev/full").open("w") as full:
+        good = subprocess.run([hosts.folder / "sender", *arguments], stdout=full, stderr=full, check=False, timeout=60)
+        hosts.dump()
+        heard = pager(hosts)
+        hosts.configure_sender(stores=stores(hosts, broken=["/bin/false"], one=command))
+        bad = subprocess.run([hosts.folder / "sender", *arguments], stdout=full, stderr=full, check=False, timeout=60)
+    assert (good.returncode, bad.returncode) == (0, 1)
+    assert json.loads(heard.read_bytes())["ok"] is False
+    assert len(hosts.files()) == 4

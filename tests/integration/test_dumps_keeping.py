@@ -73,8 +73,11 @@ def test_the_drill_goes_with_its_dump_and_the_newest_verified_one_stays(store: K
 
 def test_a_drill_that_failed_verifies_nothing(store: Keeping) -> None:
     names = history(store)
-    store.drill(names[2], ok=False)
     assert [one.keep for one in store.prune(dry=True) if one.name == names[2]] == [False]
+    store.drill(names[2], ok=False)
+    (decision,) = [one for one in store.prune(dry=True) if one.name == names[2]]
+    assert decision.keep
+    assert "its drill failed" in decision.reasons[0]
 
 
 @pytest.mark.parametrize("dies_after", [1, 2, 3])
@@ -102,10 +105,12 @@ def test_a_prune_that_dies_leaves_no_dump_without_its_data(
     for name in names:
         assert name.manifest not in left or str(name) in left
     assert not [sentence for sentence in store.sentences() if sentence.startswith("critical")]
-    # What is no dump any more goes a day later, and nothing else does.
+    # Data without a manifest is left to people, who are told of it.
     tomorrow = dt.datetime.now(dt.UTC) + 25 * HOUR
     kept = {one.name for one in store.prune(tomorrow) if one.keep}
-    assert store.files(store.archive) == sorted([*pairs(*kept), f"{names[-1]}.drill.json"])
+    alone = str(going[0])
+    assert store.files(store.archive) == sorted([*pairs(*kept), f"{names[-1]}.drill.json", alone])
+    assert any(alone in sentence for sentence in store.sentences(tomorrow))
 
 
 def test_unsigned_dumps_fill_no_slot_and_stay(store: Keeping) -> None:
@@ -121,6 +126,30 @@ def test_unsigned_dumps_fill_no_slot_and_stay(store: Keeping) -> None:
     assert {name: before[name] for name in names} == {name: after[name] for name in names}
     assert before[adopted]
     assert all(before[name] for name in forged)
+
+
+def test_two_hosts_with_one_database_name_push_nothing_of_each_other_out(store: Keeping) -> None:
+    history(store)
+    alone = {one.name for one in store.prune(dry=True) if one.keep}
+    other = store.make_key("other_key")
+    public = other.with_suffix(".pub").read_text()
+    store.signers.write_text(f'{store.signers.read_text()}\nstaging namespaces="taaraxtak-dump" {public}')
+    theirs = [store.put(NOW - 10 * HOUR - day * DAY, {"public.ooni": 1}, key=other) for day in range(12)]
+    kept = {one.name for one in store.prune(dry=True) if one.keep}
+    assert kept - set(theirs) == alone
+    assert len(kept) == 2 * len(alone)
+    assert store.sentences() == []
+
+
+def test_what_a_host_signed_with_its_former_key_is_in_its_group(store: Keeping) -> None:
+    history(store)
+    before = store.prune(dry=True)
+    new = store.make_key("new_key")
+    public = new.with_suffix(".pub").read_text()
+    store.signers.write_text(f'production namespaces="taaraxtak-dump" {public}\n{store.signers.read_text()}')
+    store.put(NOW - HOUR, key=new)
+    assert len(store.check().groups) == 1
+    assert [one.name for one in before] == [one.name for one in store.prune(dry=True)][:-1]
 
 
 def test_without_the_keys_nothing_is_removed(store: Keeping) -> None:
@@ -244,19 +273,35 @@ def test_rows_that_are_gone_are_critical_until_an_incident_says_why(store: Keepi
     found = store.sentences()
     assert len(found) == 2
     assert all(sentence.startswith("critical") for sentence in found)
-    note = {"tables": ["public.ooni", "public.gini"], "reason": "a test", "until": "2026-11-22T04:00:00Z"}
+    note = {
+        "tables": ["public.ooni", "public.gini"],
+        "reason": "a test",
+        "from": "2026-11-22T02:00:00Z",
+        "until": "2026-11-22T04:00:00Z",
+        "rows": 10,
+        "tables_dropped": True,
+    }
     (store.incidents / "test.json").write_text(json.dumps(note))
     assert store.sentences() == []
     (store.incidents / "test.json").write_text(json.dumps({**note, "tables": ["public.ooni"]}))
     assert len(store.sentences()) == 1
 
 
-def test_an_incident_that_can_not_be_read_explains_nothing_and_is_said(store: Keeping) -> None:
+OLD_INCIDENT = json.dumps({"tables": ["public.ooni"], "reason": "a test", "until": "2026-11-22T04:00:00Z"})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [("{", ""), ("[" * 200_000, "too deeply"), (OLD_INCIDENT, "it lacks from and rows")]
+)
+def test_an_incident_that_can_not_be_read_explains_nothing_and_is_said(
+    store: Keeping, content: str, words: str
+) -> None:
     history(store, 1)
-    (store.incidents / "broken.json").write_text("{")
+    (store.incidents / "broken.json").write_text(content)
     (found,) = store.sentences()
     assert found.startswith("warning: ")
     assert "broken.json explains nothing" in found
+    assert words in found
 
 
 def test_an_old_verified_dump_is_said_where_a_drill_is_asked_for(store: Keeping) -> None:
@@ -341,7 +386,40 @@ def test_figures_that_can_not_be_written_are_said_and_hide_nothing(store: Keepin
     done = store.run("check")
     assert done.returncode == 1
     assert "the figures could not be written" in done.stderr
-    assert "the dumps are ok" in done.stdout
+    assert "the dumps are warning" in done.stdout
+
+
+def test_figures_that_can_not_be_written_are_told_and_nobody_is_pinged(store: Keeping) -> None:
+    path = teller(store)
+    store.keep(textfile=str(store.folder / "nowhere" / "dumps.prom"))
+    store.put(dt.datetime.now(dt.UTC) - HOUR)
+    assert store.run("check", "--tell").returncode == 1
+    (event,) = heard(path)
+    assert event["subject"] == "the dumps are warning"
+    assert "the figures could not be written" in event["lines"][0]
+
+
+@pytest.mark.parametrize("sabotage", ["", "raise"])
+def test_a_check_that_can_not_judge_leaves_no_old_figures(store: Keeping, sabotage: str) -> None:
+    store.textfile.write_text("taaraxtak_dumps_check_status 0\n")
+    if sabotage:
+        crash(store)
+    else:
+        store.archive.rmdir()
+    assert store.run("check").returncode == (3 if sabotage else 2)
+    figures = store.textfile.read_text()
+    assert "taaraxtak_dumps_check_status 2\n" in figures
+    assert "taaraxtak_dumps_check_timestamp_seconds " in figures
+    assert "taaraxtak_dumps_newest" not in figures
+
+
+def crash(store: Keeping) -> None:
+    """What nobody foresaw, in the midst of the check."""
+    store.put(NOW - HOUR)
+    store.sabotage(
+        "import json\ndef loads(*given, **more): raise MemoryError('no more')\nimport dumps.survey as s\n"
+        "s.decode = s.Folder.manifest = loads"
+    )
 
 
 def teller(store: Keeping, body: str = "") -> Path:
@@ -388,6 +466,41 @@ def test_a_check_that_fails_is_told(store: Keeping) -> None:
     assert heard(path)[0]["subject"] == "the dumps could not be checked"
 
 
+def test_a_check_that_crashes_is_told_and_is_no_verdict(store: Keeping) -> None:
+    path = teller(store)
+    crash(store)
+    done = store.run("check", "--tell")
+    assert done.returncode == 3
+    (event,) = heard(path)
+    assert event["subject"] == "the dumps could not be checked"
+    assert event["lines"] == ["the check itself failed: MemoryError: no more"]
+
+
+def test_an_alarm_that_did_not_arrive_is_told_again(store: Keeping) -> None:
+    path = teller(store, "sys.exit(1)")
+    store.keep(told=str(store.folder / "told.json"))
+    store.put(NOW - 30 * HOUR)
+    for moment in (NOW, NOW + HOUR):
+        keeper.tell(store.settings, store.check(moment))
+    assert len(heard(path)) == 2
+    teller(store)
+    for moment in (NOW + 2 * HOUR, NOW + 3 * HOUR):
+        keeper.tell(store.settings, store.check(moment))
+    assert len(heard(path)) == 3
+
+
+def test_another_loss_is_another_alarm(store: Keeping) -> None:
+    path = teller(store)
+    store.keep(told=str(store.folder / "told.json"))
+    store.put(NOW - 33 * HOUR)
+    store.put(NOW - 9 * HOUR, {**TABLES, "public.ooni": 99})
+    keeper.tell(store.settings, store.check())
+    store.put(NOW - 8 * HOUR, {**TABLES, "public.ooni": 98})
+    keeper.tell(store.settings, store.check())
+    keeper.tell(store.settings, store.check(NOW + HOUR))
+    assert len(heard(path)) == 2
+
+
 @pytest.mark.parametrize("body", ["sys.exit(3)", "import time; time.sleep(60)"])
 def test_a_failing_notifier_is_said_and_hides_no_verdict(store: Keeping, body: str) -> None:
     teller(store, body)
@@ -402,6 +515,11 @@ def test_a_unit_that_failed_is_told(store: Keeping) -> None:
     path = teller(store)
     assert store.run("tell", "taaraxtak-dumps-prune.service").returncode == 0
     assert heard(path)[0]["subject"] == "taaraxtak-dumps-prune.service failed"
+
+
+def test_a_unit_that_failed_and_could_not_be_told_is_a_failure(store: Keeping) -> None:
+    teller(store, "sys.exit(1)")
+    assert store.run("tell", "taaraxtak-dumps-prune.service").returncode == 1
 
 
 def test_a_killed_check_leaves_the_old_figures(store: Keeping) -> None:

@@ -212,7 +212,7 @@ def test_what_is_no_address_of_the_web_is_refused(tmp_path: Path, content: str) 
 
 
 def test_without_settings_nobody_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tell("dump-send", "a dump failed", ok=False, path=str(tmp_path / "none"))
+    assert tell("dump-send", "a dump failed", ok=False, path=str(tmp_path / "none"))
     assert capsys.readouterr() == ("", "")
 
 
@@ -222,7 +222,7 @@ def test_settings_that_are_wrong_are_said_and_stop_nothing(
 ) -> None:
     path = tmp_path / "notify.json"
     path.write_text(content)
-    tell("dump-send", "a dump failed", ok=False, path=str(path))
+    assert not tell("dump-send", "a dump failed", ok=False, path=str(path))
     assert "nobody could be told" in capsys.readouterr().err
 
 
@@ -232,7 +232,7 @@ def test_settings_are_read_and_a_failure_is_said(
     path = tmp_path / "notify.json"
     settings = Settings(command=("/usr/bin/false",), url_file=secret(tmp_path, server.url))
     path.write_text(json.dumps({**dataclasses.asdict(settings), "command": ["/usr/bin/false"]}))
-    tell("dump-send", "a dump failed", ok=False, lines=["why"], path=str(path))
+    assert not tell("dump-send", "a dump failed", ok=False, lines=["why"], path=str(path))
     assert json.loads(server.asked[0][2])["lines"] == ["why"]
     assert "exit status 1" in capsys.readouterr().err
 

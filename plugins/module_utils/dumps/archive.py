@@ -10,6 +10,7 @@ come in, and names a copy only where its content is what was signed.
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import grp
 import hashlib
 import os
@@ -18,8 +19,8 @@ import time
 import typing as t
 
 from .folder import FILE_MODE, MANIFEST_LIMIT, Folder, Publication
-from .manifest import Manifest, Trailer
-from .names import PARTIAL_SUFFIX, DumpName, manifest_owner
+from .manifest import Manifest, encode
+from .names import PARTIAL_SUFFIX, DumpName, manifest_owner, utc_text
 from .processes import PIPE_SIZE, DumpError, write_all
 from .signatures import Signers
 
@@ -99,8 +100,8 @@ class Archiver:
         self._signers.verify(manifest.trailer.signed, manifest.signature)
         if self._archive.stat(name.manifest) is None:
             with os.fdopen(self._opened(str(name)), "rb", buffering=0) as data:
-                self._copy(data.fileno(), manifest.trailer, written)
-        elif self._archive.manifest(name) != manifest:
+                self._copy(data.fileno(), manifest)
+        elif not _same(self._archive.manifest(name), manifest):
             raise DumpError(f"another dump of the name {name} is in the archive, and nothing is ever overwritten")
         else:
             # An earlier run died here.
@@ -130,9 +131,15 @@ class Archiver:
         os.close(descriptor)
         raise DumpError(f"{name} is not a regular file with one name: whoever has another could change it unseen")
 
-    def _copy(self, data: int, trailer: Trailer, written: bytes) -> None:
-        """Copy the data, hashing what is written, and the manifest as it was read; then name both."""
+    def _copy(self, data: int, manifest: Manifest) -> None:
+        """Copy the data, hashing what is written, write a manifest beside it, and name both."""
+        trailer = manifest.trailer
         name = trailer.name
+        # No signature covers the time that the receiving user wrote, and what is kept is judged by it.
+        archived = dataclasses.replace(manifest, received=utc_text(dt.datetime.now(dt.UTC)))
+        content = encode(archived.document()) + b"\n"
+        if len(content) > MANIFEST_LIMIT:
+            raise DumpError(f"{name.manifest} would have more than {MANIFEST_LIMIT} bytes")
         if self._archive.free() < trailer.bytes + self._reserve:
             raise DumpError(
                 f"the archive is full: {self._archive.free()} bytes are free, {name} has {trailer.bytes}, and "
@@ -156,7 +163,7 @@ class Archiver:
                 os.fchmod(target, FILE_MODE)
             os.fsync(target)
             descriptor = self._create(publication, name.manifest)
-            write_all(descriptor, written)
+            write_all(descriptor, content)
             os.fsync(descriptor)
             # What removes old dumps holds the same lock.
             with self._archive.alone():
@@ -185,3 +192,8 @@ class Archiver:
         if self._archive.live(partial):
             raise DumpError(f"{name} is being archived already")
         self._archive.unlink(partial)
+
+
+def _same(one: Manifest, other: Manifest) -> bool:
+    """Whether both are of one dump: when each was received is not signed, and differs."""
+    return (one.trailer, one.signature) == (other.trailer, other.signature)

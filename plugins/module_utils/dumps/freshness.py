@@ -23,8 +23,14 @@ from .names import DUMP, GLOBALS, DumpName, utc_text
 CLOCK_STEP = dt.timedelta(hours=1)
 # A dump takes less, from its start to its arrival.
 ON_THE_WAY = dt.timedelta(hours=24)
+# The next dump is expected to be so much of the last one, as it is where dumps come in.
+GROWTH = (6, 5)
 # Of what one dump lost against the one before, so many tables are named.
 NAMED = 20
+
+
+# A database, a kind, and the host whose dumps they are.
+Key = tuple[str, str, str]
 
 
 class Level(enum.IntEnum):
@@ -64,7 +70,7 @@ class Limits:
 class Dump:
     """An archived dump with a right signature. ``tables``: rows by table; ``verified``: a drill of it went well.
 
-    ``drilled``: when a drill of it ended, however it did; None where none has.
+    ``drilled``: when a drill of it ended, however it did; None where none has. ``signer``: the host that signed it.
     """
 
     name: DumpName
@@ -74,6 +80,7 @@ class Dump:
     tables: t.Mapping[str, int]
     verified: bool = False
     drilled: dt.datetime | None = None
+    signer: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,15 +110,24 @@ class Archive:
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be."""
+    """One thing that is not as it should be. ``key``: what it is about, without what changes by itself (ages)."""
 
     level: Level
     sentence: str
+    key: str = ""
+
+    @property
+    def gist(self) -> str:
+        """The same as long as nothing else went wrong: a sentence without an age is its own."""
+        return self.key or self.sentence
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """The figures of one database's dumps, or of its globals; None where there is no such dump."""
+    """The figures of one host's dumps of a database, or of its globals; None where there is no such dump.
+
+    ``several``: other hosts have dumps of a database with this name too.
+    """
 
     database: str
     kind: str
@@ -119,6 +135,8 @@ class Group:
     archived: Dump | None
     verified: Dump | None
     drilled: Dump | None = None
+    signer: str = ""
+    several: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +162,7 @@ class Verdict:
                 {
                     "database": group.database,
                     "kind": group.kind,
+                    "signer": group.signer,
                     "dumps": group.number,
                     "archived": _shown(group.archived),
                     "verified": _shown(group.verified),
@@ -159,22 +178,22 @@ def judge(archive: Archive, limits: Limits, now: dt.datetime) -> Verdict:
     dumps = sorted(archive.dumps, key=lambda dump: (dump.received, dump.name))
     groups = []
     findings: list[Finding] = []
-    for database, kind in _expected(dumps, limits):
-        mine = [dump for dump in dumps if (dump.name.database, dump.name.kind) == (database, kind)]
-        verified = [dump for dump in mine if dump.verified]
-        drilled = max((dump for dump in mine if dump.drilled), key=lambda dump: str(dump.drilled), default=None)
-        group = Group(
-            database, kind, len(mine), mine[-1] if mine else None, verified[-1] if verified else None, drilled
-        )
+    expected = _expected(dumps, limits)
+    for key in expected:
+        every = [dump for dump in dumps if _key(dump) == key]
+        # Under a clock that was ahead: as the newest one it would hide for how long none has come.
+        mine = [dump for dump in every if dump.received <= now + CLOCK_STEP]
+        group = _group(key, mine, several=sum(other[:2] == key[:2] for other in expected) > 1)
         groups.append(group)
         findings += _age(group, limits, now)
+        findings += _ahead(group, every[len(mine) :])
         findings += _replays(mine, limits, now)
-        if kind == DUMP:
+        if group.kind == DUMP:
             findings += _drill(group, mine, limits, now)
             findings += _losses(mine, archive.incidents, limits, now)
     if not groups:
         findings.append(Finding(Level.CRITICAL, "there is no archived dump at all"))
-    findings += _space(archive.space, limits)
+    findings += _space(archive.space, groups, limits)
     findings += _waiting(archive.waiting, limits, now)
     findings += [Finding(Level.CRITICAL, sentence) for sentence in archive.wrong]
     findings += [Finding(Level.WARNING, sentence) for sentence in archive.odd]
@@ -183,31 +202,50 @@ def judge(archive: Archive, limits: Limits, now: dt.datetime) -> Verdict:
     return Verdict(now, tuple(findings), tuple(groups), archive.space)
 
 
-def _expected(dumps: t.Iterable[Dump], limits: Limits) -> list[tuple[str, str]]:
-    """Databases and kinds to judge: what is asked for first, then what else is there."""
+def _key(dump: Dump) -> Key:
+    return dump.name.database, dump.name.kind, dump.signer
+
+
+def _expected(dumps: t.Iterable[Dump], limits: Limits) -> list[Key]:
+    """Databases, kinds and signers to judge: what is asked for first, of whoever has it, then what else is there."""
     wanted = [(database, DUMP) for database in limits.databases]
     if limits.globals_too and limits.databases:
         wanted.insert(0, (limits.databases[0], GLOBALS))
-    found = sorted({(dump.name.database, dump.name.kind) for dump in dumps})
-    return list(dict.fromkeys([*wanted, *found]))
+    found = sorted({_key(dump) for dump in dumps})
+    asked = [[key for key in found if key[:2] == one] or [(*one, "")] for one in wanted]
+    return list(dict.fromkeys([*itertools.chain(*asked), *found]))
+
+
+def _group(key: Key, mine: list[Dump], *, several: bool) -> Group:
+    """The figures of dumps given oldest first."""
+    database, kind, signer = key
+    verified = [dump for dump in mine if dump.verified]
+    drilled = max((dump for dump in mine if dump.drilled), key=lambda dump: str(dump.drilled), default=None)
+    archived = mine[-1] if mine else None
+    return Group(database, kind, len(mine), archived, verified[-1] if verified else None, drilled, signer, several)
 
 
 def _age(group: Group, limits: Limits, now: dt.datetime) -> t.Iterator[Finding]:
     what = _what(group)
     newest = group.archived
     if newest is None:
-        yield Finding(Level.CRITICAL, f"{what}: there is no archived dump")
+        yield Finding(Level.CRITICAL, f"{what}: there is no archived dump", f"none {what}")
         return
     age = now - newest.received
     level = _step(
         age, dt.timedelta(hours=limits.archived_warning_hours), dt.timedelta(hours=limits.archived_critical_hours)
     )
     if level:
-        yield Finding(level, f"{what}: the newest archived dump is {_span(age)} old: {newest.name}")
-    if age < -CLOCK_STEP:
+        yield Finding(level, f"{what}: the newest archived dump is {_span(age)} old: {newest.name}", f"old {what}")
+
+
+def _ahead(group: Group, dumps: list[Dump]) -> t.Iterator[Finding]:
+    """Dumps received later than now."""
+    if dumps:
         yield Finding(
             Level.WARNING,
-            f"{what}: {newest.name} was received {_span(-age)} from now: this host's clock was wrong then, or is now",
+            f"{_what(group)}: {len(dumps)} dumps were received in the future by this clock, so they count for nothing "
+            f"(the last, {dumps[-1].name}, at {utc_text(dumps[-1].received)}): its clock was wrong then, or is now",
         )
 
 
@@ -221,9 +259,11 @@ def _drill(group: Group, dumps: list[Dump], limits: Limits, now: dt.datetime) ->
         age, dt.timedelta(days=limits.verified_warning_days), dt.timedelta(days=limits.verified_critical_days)
     )
     if level and newest is not None:
-        yield Finding(level, f"{group.database}: the newest verified dump is {_span(age)} old: {newest.name}")
+        sentence = f"{_what(group)}: the newest verified dump is {_span(age)} old: {newest.name}"
+        yield Finding(level, sentence, f"verified {_what(group)}")
     elif level:
-        yield Finding(level, f"{group.database}: there are dumps since {_span(age)}, and none of them was verified")
+        sentence = f"{_what(group)}: there are dumps since {_span(age)}, and none of them was verified"
+        yield Finding(level, sentence, f"unverified {_what(group)}")
 
 
 def _replays(dumps: list[Dump], limits: Limits, now: dt.datetime) -> t.Iterator[Finding]:
@@ -248,19 +288,16 @@ def _losses(
         # The newest is looked at however old it is.
         if dump.received < start and dump is not dumps[-1]:
             continue
-        fallen = [table for table, rows in before.tables.items() if dump.tables.get(table, -1) < rows]
-        unsaid = [
-            table
-            for table in sorted(fallen)
-            if not any(one.explains(dump.name, dump.received, table) for one in incidents)
-        ]
+        fallen = sorted(table for table, rows in before.tables.items() if dump.tables.get(table, -1) < rows)
+        said = {table: _saying(table, before, dump, incidents) for table in fallen}
+        unsaid = [table for table in fallen if not said[table]]
         where = f"{dump.name.database}: in {dump.name}, against {before.name} before it,"
         for table in unsaid[:NAMED]:
             yield Finding(Level.CRITICAL, f"{where} {_loss(table, before, dump)}, and no incident says why")
         if len(unsaid) > NAMED:
             yield Finding(Level.CRITICAL, f"{where} {len(unsaid) - NAMED} more tables lost rows or are missing")
-        # Where all that shrank was said, the size is said with it.
-        explained = fallen and not unsaid
+        # Where all that shrank was said, the size may be said with it.
+        explained = fallen and not unsaid and any(one.tables_dropped for found in said.values() for one in found)
         if dump.raw_bytes * 100 < before.raw_bytes * (100 - limits.drop_percent) and not explained:
             yield Finding(
                 Level.CRITICAL,
@@ -269,24 +306,39 @@ def _losses(
             )
 
 
+def _saying(table: str, before: Dump, dump: Dump, incidents: tuple[Incident, ...]) -> list[Incident]:
+    """The incidents that say why *table* has lost what it has lost."""
+    lost, dropped = before.tables[table] - dump.tables.get(table, 0), table not in dump.tables
+    return [one for one in incidents if one.explains(dump.name, dump.received, table, lost, dropped=dropped)]
+
+
 def _loss(table: str, before: Dump, dump: Dump) -> str:
     if table not in dump.tables:
         return f"the table {table} is missing (it had {before.tables[table]} rows)"
     return f"the table {table} went from {before.tables[table]} to {dump.tables[table]} rows"
 
 
-def _space(space: Space, limits: Limits) -> t.Iterator[Finding]:
+def _space(space: Space, groups: list[Group], limits: Limits) -> t.Iterator[Finding]:
+    """What is full, or will be with the next dump of each group."""
+    coming = sum(group.archived.bytes for group in groups if group.archived) * GROWTH[0] // GROWTH[1]
     if space.quota:
         taken = f"the dumps take {space.used} of the {space.quota} bytes that they may"
         if space.used >= space.quota:
-            yield Finding(Level.CRITICAL, f"{taken}: no more are taken in")
+            yield Finding(Level.CRITICAL, f"{taken}: no more are taken in", "quota")
+        elif space.used + coming > space.quota:
+            sentence = f"{taken}, and the next ones may have {coming}: there is no room for them"
+            yield Finding(Level.WARNING, sentence, "quota for the next")
         elif space.used * 100 >= space.quota * limits.quota_warning_percent:
-            yield Finding(Level.WARNING, taken)
+            yield Finding(Level.WARNING, taken, "quota")
+    free = f"{space.free} bytes are free, and {space.reserve} are held in reserve"
     if space.free < space.reserve:
-        yield Finding(
-            Level.CRITICAL,
-            f"{space.free} bytes are free, and {space.reserve} are held in reserve: no more are taken in",
+        yield Finding(Level.CRITICAL, f"{free}: no more are taken in", "free")
+    elif space.free < space.reserve + 2 * coming:
+        # A dump is there twice until the archive has its copy.
+        sentence = (
+            f"{free}, and the next dumps may need {2 * coming} until they are archived: there is no room for them"
         )
+        yield Finding(Level.WARNING, sentence, "free for the next")
 
 
 def _waiting(waiting: tuple[tuple[str, dt.datetime], ...], limits: Limits, now: dt.datetime) -> t.Iterator[Finding]:
@@ -296,7 +348,8 @@ def _waiting(waiting: tuple[tuple[str, dt.datetime], ...], limits: Limits, now: 
             age, dt.timedelta(minutes=limits.waiting_warning_minutes), dt.timedelta(hours=limits.waiting_critical_hours)
         )
         if level:
-            yield Finding(level, f"{name} arrived {_span(age)} ago and is not archived: does the archiver run?")
+            sentence = f"{name} arrived {_span(age)} ago and is not archived: does the archiver run?"
+            yield Finding(level, sentence, f"waiting {name}")
 
 
 def _incidents(incidents: tuple[Incident, ...], limits: Limits, now: dt.datetime) -> t.Iterator[Finding]:
@@ -316,7 +369,8 @@ def _step(age: dt.timedelta, warning: dt.timedelta, critical: dt.timedelta) -> L
 
 
 def _what(group: Group) -> str:
-    return group.database if group.kind == DUMP else f"the {group.kind} of {group.database}"
+    what = group.database if group.kind == DUMP else f"the {group.kind} of {group.database}"
+    return f"{what} from {group.signer}" if group.several else what
 
 
 def _span(age: dt.timedelta) -> str:

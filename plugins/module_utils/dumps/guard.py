@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import threading
 import typing as t
 
 from .processes import Child, say
+
+# Seconds for ending what runs: a server that lives takes none of them.
+_LAST_RESORT = 5
 
 
 class Cancellable(t.Protocol):
@@ -30,6 +34,8 @@ class Guard:
         self._children: list[Child] = []
         self._sessions: list[Cancellable] = []
         self._timer: threading.Timer | None = None
+        # What started us may have ignored it, and that is inherited.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         threading.Thread(target=self._watch_input, daemon=True).start()
 
     def begin(self) -> None:
@@ -56,11 +62,17 @@ class Guard:
             self._sessions.append(session)
 
     def _watch_input(self) -> None:
-        if os.read(self._descriptor, 1):
+        more = b""
+        # A stdin that can't be read any more has ended too.
+        with contextlib.suppress(OSError):
+            more = os.read(self._descriptor, 1)
+        if more:
             self._give_up("the sender wrote more than its request")
         self._give_up("the sender is gone")
 
     def _give_up(self, why: str) -> None:
+        # psycopg2 holds all threads while it cancels, for ever where the server hangs: then SIGALRM ends this process.
+        signal.alarm(_LAST_RESORT)
         # Never released: what the main thread begins now is killed with this process (PR_SET_PDEATHSIG).
         self._lock.acquire()
         for child in self._children:

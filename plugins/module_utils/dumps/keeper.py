@@ -10,7 +10,6 @@ import dataclasses
 import datetime as dt
 import json
 import os
-import re
 import sys
 import syslog
 import typing as t
@@ -31,6 +30,8 @@ VERBS = ("prune", "check", "drill", "adopt", "tell")
 REMINDER = dt.timedelta(hours=24)
 KEEP = retention.Policy()
 EXPECT = freshness.Limits()
+# No verdict, and no failure that was foreseen: what systemd tells of by itself.
+CRASHED = 3
 DRILL = drilling.Drilling()
 
 
@@ -80,19 +81,37 @@ def add_verbs(verbs: t.Any) -> None:
 
 def run(given: argparse.Namespace, config: str = CONFIG) -> int:
     """Do the verb that was *given*; the exit status."""
-    # What could not be judged is as bad as can be.
-    failed = int(freshness.Level.CRITICAL) if given.verb == "check" else 1
-    path = notify.CONFIG
+    settings, now = None, dt.datetime.now(dt.UTC)
     try:
         settings = read_settings(Settings, config)
-        path = settings.notify_file
-        return _do(given, settings, dt.datetime.now(dt.UTC))
+        return _do(given, settings, now)
     except (DumpError, ValueError, OSError) as error:
         reason = str(error) or type(error).__name__
         say(PROGRAM, reason, error=True)
-        if given.verb == "check" and given.tell:
-            notify.tell(PROGRAM, "the dumps could not be checked", ok=False, lines=[reason], path=path)
-        return failed
+        if given.verb != "check":
+            return 1
+        _unchecked(settings, reason, now, telling=given.tell)
+        # What could not be judged is as bad as can be.
+        return int(freshness.Level.CRITICAL)
+    except Exception as error:  # pylint: disable=broad-exception-caught
+        if given.verb != "check":
+            raise
+        reason = f"the check itself failed: {type(error).__name__}: {error}"
+        say(PROGRAM, reason, error=True)
+        _unchecked(settings, reason, now, telling=given.tell)
+        return CRASHED
+
+
+def _unchecked(settings: Settings | None, reason: str, now: dt.datetime, *, telling: bool) -> None:
+    """Tell that there is no verdict, and leave no figures of an earlier one."""
+    if telling:
+        path = settings.notify_file if settings is not None else notify.CONFIG
+        notify.tell(PROGRAM, "the dumps could not be checked", ok=False, lines=[reason], path=path)
+    if settings is not None and settings.textfile:
+        try:
+            write_whole(settings.textfile, metrics.unchecked(now), 0o644)
+        except OSError as error:
+            say(PROGRAM, f"the figures could not be written: {error}", error=True)
 
 
 def _do(given: argparse.Namespace, settings: Settings, now: dt.datetime) -> int:
@@ -108,8 +127,8 @@ def _do(given: argparse.Namespace, settings: Settings, now: dt.datetime) -> int:
         )
         return drilling.run(place, settings.drill, given.names, now)
     if given.verb == "tell":
-        notify.tell(PROGRAM, f"{given.unit} failed", ok=False, lines=_about(given.unit), path=settings.notify_file)
-        return 0
+        lines = _about(given.unit)
+        return int(not notify.tell(PROGRAM, f"{given.unit} failed", ok=False, lines=lines, path=settings.notify_file))
     return _adopt(settings, now, given.paths, only_list=given.list)
 
 
@@ -180,35 +199,36 @@ def check(settings: Settings, now: dt.datetime) -> freshness.Verdict:
 
 def _check(settings: Settings, now: dt.datetime, *, as_json: bool, telling: bool) -> int:
     verdict = check(settings, now)
+    if settings.textfile:
+        try:
+            write_whole(settings.textfile, metrics.textfile(verdict), 0o644)
+        except OSError as error:
+            # Old figures would look like a check that went well.
+            sentence = f"the figures could not be written: {error}"
+            say(PROGRAM, sentence, error=True)
+            found = freshness.Finding(freshness.Level.WARNING, sentence, "figures")
+            verdict = dataclasses.replace(verdict, findings=(*verdict.findings, found))
     if as_json:
         sys.stdout.write(json.dumps(verdict.document(), indent=2) + "\n")
     else:
         for finding in verdict.findings:
             sys.stdout.write(f"{finding.level}: {finding.sentence}\n")
         sys.stdout.write(f"the dumps are {verdict.level}\n")
-    level = verdict.level
-    if settings.textfile:
-        try:
-            write_whole(settings.textfile, metrics.textfile(verdict), 0o644)
-        except OSError as error:
-            # Old figures would look like a check that went well.
-            say(PROGRAM, f"the figures could not be written: {error}", error=True)
-            level = max(level, freshness.Level.WARNING)
     if telling:
         tell(settings, verdict)
-    return int(level)
+    return int(verdict.level)
 
 
 def tell(settings: Settings, verdict: freshness.Verdict) -> None:
     """A ping where all is well; else the findings, where they are other than those told last, and once a day."""
     lines = [f"{finding.level}: {finding.sentence}" for finding in verdict.findings]
-    # Ages and names change from check to check, what is wrong does not.
-    gist = sorted({re.sub(r"[0-9]+", "0", line) for line in lines})
+    gist = sorted({f"{finding.level}: {finding.gist}" for finding in verdict.findings})
     if verdict.level and _told(settings.told, gist, verdict.at):
         return
     subject = f"the dumps are {verdict.level}"
-    notify.tell(PROGRAM, subject, ok=not verdict.level, lines=lines, path=settings.notify_file)
-    if settings.told:
+    reached = notify.tell(PROGRAM, subject, ok=not verdict.level, lines=lines, path=settings.notify_file)
+    # An alarm that did not arrive is told again at the next check.
+    if settings.told and reached:
         try:
             write_whole(settings.told, json.dumps({"at": utc_text(verdict.at), "gist": gist}) + "\n", 0o600)
         except OSError as error:

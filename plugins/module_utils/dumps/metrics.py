@@ -17,8 +17,7 @@ def textfile(verdict: Verdict) -> str:
     """The figures of a *verdict*: times in seconds since 1970, sizes in bytes. A dump that there isn't has no line."""
     levels = [finding.level for finding in verdict.findings]
     lines = [
-        *_metric("check_status", "0 ok, 1 warning, 2 critical.", [("", int(verdict.level))]),
-        *_metric("check_timestamp_seconds", "When it was checked.", [("", _seconds(verdict.at))]),
+        *_checked(verdict.level, verdict.at),
         *_metric(
             "check_findings",
             "What was found that is not as it should be.",
@@ -44,6 +43,18 @@ def textfile(verdict: Verdict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def unchecked(now: dt.datetime) -> str:
+    """The figures where there is no verdict: critical, and nothing else."""
+    return "\n".join(_checked(Level.CRITICAL, now)) + "\n"
+
+
+def _checked(level: Level, at: dt.datetime) -> list[str]:
+    return [
+        *_metric("check_status", "0 ok, 1 warning, 2 critical.", [("", int(level))]),
+        *_metric("check_timestamp_seconds", "When it was checked.", [("", _seconds(at))]),
+    ]
+
+
 def _of_dumps(verdict: Verdict, name: str, which: str, value: t.Callable[[Dump], int]) -> list[str]:
     found = [(group, getattr(group, which)) for group in verdict.groups]
     values = [(_labels(group), value(dump)) for group, dump in found if dump is not None]
@@ -63,8 +74,9 @@ def _metric(name: str, about: str, values: t.Sequence[tuple[str, int]]) -> list[
 
 
 def _labels(group: Group) -> str:
-    # The names of databases in dumps' names need no escaping.
-    return f'database="{group.database}",kind="{group.kind}"'
+    # The names of databases in dumps' names need no escaping; that of a signer is what a file of root's says.
+    signer = group.signer.replace("\\", "\\\\").replace('"', '\\"')
+    return f'database="{group.database}",kind="{group.kind}",signer="{signer}"'
 
 
 def _seconds(when: dt.datetime) -> int:

@@ -72,8 +72,11 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def tell(program: str, subject: str, *, ok: bool, lines: t.Sequence[str] = (), path: str = CONFIG) -> None:
-    """Tell of an event as the settings in *path* say, nobody where there is no such file. It never raises."""
+def tell(program: str, subject: str, *, ok: bool, lines: t.Sequence[str] = (), path: str = CONFIG) -> bool:
+    """Tell of an event as the settings in *path* say: whether each of them was reached. It never raises.
+
+    Where there is no such file nobody is to be told, and so nobody was missed.
+    """
     event = Event(program, socket.gethostname(), ok, subject, tuple(lines))
     try:
         failures = send(read_settings(Settings, path), event) if os.path.lexists(path) else ()
@@ -81,6 +84,7 @@ def tell(program: str, subject: str, *, ok: bool, lines: t.Sequence[str] = (), p
         failures = (f"nobody could be told: {error}",)
     for failure in failures:
         say(program, failure, error=True)
+    return not failures
 
 
 def send(settings: Settings, event: Event) -> tuple[str, ...]:

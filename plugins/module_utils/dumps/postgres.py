@@ -135,6 +135,7 @@ class Session:
     def __init__(self, *, database: str, socket: str, port: int, role: str) -> None:
         if MISSING_DRIVER is not None:
             raise FinalError(f"the package python3-psycopg2 is missing on this host: {MISSING_DRIVER}")
+        self._cancelled = False
         try:
             self._connection = psycopg2.connect(
                 dbname=database,
@@ -157,6 +158,7 @@ class Session:
 
     def cancel(self) -> None:
         """End a query that runs; another thread may call it. Where it can't be reached, its own failure says so."""
+        self._cancelled = True
         with contextlib.suppress(psycopg2.Error):
             self._connection.cancel()
 
@@ -228,11 +230,15 @@ class Snapshot(Session):
         return size
 
     def count(self) -> list[Counted]:
-        """The rows of each table in the snapshot."""
-        return [
-            Counted(name=qualified(table.schema, table.name), rows=self._rows(table.counting())[0][0], root=table.root)
-            for table in self.tables
-        ]
+        """The rows of each table in the snapshot; DumpError once it is cancelled."""
+        counted = []
+        for table in self.tables:
+            # Between two queries there is none that the server could end.
+            if self._cancelled:
+                raise DumpError("the counting was cancelled")
+            rows = self._rows(table.counting())[0][0]
+            counted.append(Counted(name=qualified(table.schema, table.name), rows=rows, root=table.root))
+        return counted
 
     def settings(self) -> dict[str, str]:
         """What the database must be created with to take the dump: encoding and locale."""

@@ -73,9 +73,21 @@ def write_all(descriptor: int, *parts: bytes) -> None:
 
 def say(program: str, text: str, *, error: bool = False) -> None:
     """One line for the journal or the person who started it."""
-    stream = sys.stderr if error else sys.stdout
-    stream.write(f"{program}: {text}\n")
-    stream.flush()
+    show(sys.stderr if error else sys.stdout, f"{program}: {text}\n")
+
+
+def show(stream: t.TextIO, text: str) -> None:
+    """Write *text* for whoever reads it; where nobody can any more, that changes nothing."""
+    with contextlib.suppress(ValueError):
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError:
+            # What is left in its buffer must not fail at this process's end, whose status says how it went.
+            with contextlib.suppress(OSError):
+                nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)
 
 
 class Child:
@@ -86,6 +98,7 @@ class Child:
         self._ended_by_us = False
         # What it says on stderr is kept in memory, to go into the reason; it needs no thread that reads.
         self._stderr = os.memfd_create("stderr") if keep_stderr else None
+        self._said = ""
         if self._stderr is not None:
             options["stderr"] = self._stderr
         parent = os.getpid()
@@ -104,6 +117,7 @@ class Child:
                 list(arguments), bufsize=0, preexec_fn=die_with_parent, restore_signals=True, **options
             )
         except (OSError, subprocess.SubprocessError) as error:
+            self._close_stderr()
             raise DumpError(f"{name} could not be started: {error}") from error
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
@@ -148,17 +162,25 @@ class Child:
 
     def said(self) -> str:
         """The end of what it said on stderr, where that is kept."""
-        if self._stderr is None:
-            return ""
-        size = os.fstat(self._stderr).st_size
-        return os.pread(self._stderr, MESSAGE_LIMIT, max(0, size - MESSAGE_LIMIT)).decode("utf-8", "replace").strip()
+        if self._stderr is not None:
+            size = os.fstat(self._stderr).st_size
+            last = os.pread(self._stderr, MESSAGE_LIMIT, max(0, size - MESSAGE_LIMIT))
+            self._said = last.decode("utf-8", "replace").strip()
+            if self.process.returncode is not None:
+                # There is no more to come, and who starts many may have but so many files open.
+                self._close_stderr()
+        return self._said
+
+    def _close_stderr(self) -> None:
+        descriptor, self._stderr = self._stderr, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     def complaint(self) -> str:
         """A sentence about a status other than 0; "" for 0 and where it was killed by us."""
-        status = self.process.returncode
+        status, said = self.process.returncode, self.said()
         if not status or self._ended_by_us:
             return ""
-        said = self.said()
         how = f"was ended by signal {-status}" if status < 0 else f"failed with exit status {status}"
         return f"{self.name} {how}" + (f": {said}" if said else "")
 
@@ -189,6 +211,7 @@ class Child:
         else:
             say("taaraxtak", f"{self.name} (process {self.process.pid}) could not be ended", error=True)
         self.close_output()
+        self.said()
 
 
 class Clock:

@@ -10,14 +10,14 @@ import sys
 import time
 import typing as t
 
-from .processes import say
+from .processes import say, show
 
 MINUTE = 60.0
 _MEGABYTE = 1_000_000
 
 
 def describe(state: t.Mapping[str, t.Any], seconds: float) -> str:
-    """What the source says of itself (table, rows, bytes, estimate) after *seconds*, in a line."""
+    """What the source says of itself (table, rows, bytes, estimate; a restore: left) after *seconds*, in a line."""
     table, rows, done, estimate = (state.get(key) for key in ("table", "rows", "bytes", "estimate"))
     if not (isinstance(rows, int) and isinstance(done, int) and isinstance(estimate, int)):
         return "under way"
@@ -27,7 +27,15 @@ def describe(state: t.Mapping[str, t.Any], seconds: float) -> str:
     parts.append(f"{done / _MEGABYTE:.1f} MB{share}")
     if seconds > 0:
         parts.append(f"{done / _MEGABYTE / seconds:.1f} MB/s")
+    left = state.get("left")
+    if isinstance(left, float):
+        parts.append(f"about {_time(left)} left")
     return ", ".join(parts)
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _printable(text: str) -> str:
@@ -58,20 +66,17 @@ class Progress:
         line = f"{self._what}: {describe(state, now - self._began)}"
         if self._terminal:
             columns = shutil.get_terminal_size().columns - 1
-            self._stream.write(f"\r{line[:columns]}\x1b[K")
-            self._stream.flush()
             self._drawn = True
+            show(self._stream, f"\r{line[:columns]}\x1b[K")
         elif now - self._shown >= MINUTE:
             self._shown = now
-            self._stream.write(f"{self._program}: {line}\n")
-            self._stream.flush()
+            show(self._stream, f"{self._program}: {line}\n")
 
     def end(self) -> None:
         """Clear what was drawn, so that the next line has the place for itself."""
         if self._drawn:
             self._drawn = False
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            show(self._stream, "\r\x1b[K")
 
     def say(self, text: str, *, error: bool = False) -> None:
         """One line in its own right."""

@@ -14,9 +14,12 @@ import dataclasses
 import datetime as dt
 import typing as t
 
+from .freshness import CLOCK_STEP
 from .names import DumpName
 
 Slot = tuple[int, ...]
+# A month has no more.
+MONTH_DAYS = 31
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,12 +41,17 @@ class Policy:
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """A dump of the archive. ``signed``: its signature is right; ``verified``: a drill of it went well too."""
+    """A dump of the archive. ``signed``: its signature is right; ``verified``: a drill of it went well too.
+
+    ``failed``: a drill of it went wrong. ``signer``: the host that signed it.
+    """
 
     name: DumpName
     received: dt.datetime
     signed: bool = True
     verified: bool = False
+    failed: bool = False
+    signer: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,27 +93,51 @@ _PERIODS = {
 
 
 def decide(dumps: t.Iterable[Stored], policy: Policy, now: dt.datetime) -> tuple[Decision, ...]:
-    """What becomes of each of the *dumps*, oldest first. Each database has its slots; its globals have their own.
+    """What becomes of each of the *dumps*, oldest first. Each host's database has its slots; globals have theirs.
 
     A dump without a signature (an adopted one) fills no slot, counts for no minimum, and is never removed by itself.
+    The same goes for one that was received in the future by this clock, as long as it was. One whose drill failed
+    counts for nothing either; it stays until a verified dump came so much later as months are kept.
     """
-    groups: dict[tuple[str, str], list[Stored]] = {}
+    groups: dict[tuple[str, str, str], list[Stored]] = {}
     decisions = {}
     ordered = sorted(dumps, key=_order)
     for dump in ordered:
-        if dump.signed:
-            groups.setdefault((dump.name.database, dump.name.kind), []).append(dump)
-        else:
+        if not dump.signed:
             decisions[dump.name] = Decision(
                 dump.name, keep=True, reasons=("it has no signature, so it counts for nothing and is left to people",)
             )
+        elif dump.received > now + CLOCK_STEP:
+            decisions[dump.name] = Decision(
+                dump.name, keep=True, reasons=("received in the future by this clock, so it counts for nothing",)
+            )
+        else:
+            groups.setdefault((dump.name.database, dump.name.kind, dump.signer), []).append(dump)
     for group in groups.values():
-        decisions.update((decision.name, decision) for decision in _group(group, policy, now))
+        good = [dump for dump in group if not dump.failed]
+        decisions.update((decision.name, decision) for decision in _group(good, policy, now))
+        verified = max((dump.received for dump in good if dump.verified), default=None)
+        failed = (_failed(dump, verified, policy, now) for dump in group if dump.failed)
+        decisions.update((decision.name, decision) for decision in failed)
     return tuple(decisions[dump.name] for dump in ordered)
 
 
 def _order(dump: Stored) -> tuple[dt.datetime, DumpName]:
     return dump.received, dump.name
+
+
+def _failed(dump: Stored, verified: dt.datetime | None, policy: Policy, now: dt.datetime) -> Decision:
+    """The decision about a dump whose drill failed; *verified*: when the newest verified one came."""
+    days = policy.monthly * MONTH_DAYS
+    if verified is None or verified - dump.received <= dt.timedelta(days=days):
+        return Decision(
+            dump.name, keep=True, reasons=("its drill failed, so it counts for nothing and is left to people",)
+        )
+    if now - dump.received < dt.timedelta(hours=policy.young_hours):
+        return Decision(dump.name, keep=True, reasons=(f"younger than {policy.young_hours} hours",))
+    return Decision(
+        dump.name, keep=False, reasons=(f"its drill failed, and a verified dump came more than {days} days later",)
+    )
 
 
 def _group(dumps: list[Stored], policy: Policy, now: dt.datetime) -> t.Iterator[Decision]:
@@ -135,7 +167,6 @@ def _group(dumps: list[Stored], policy: Policy, now: dt.datetime) -> t.Iterator[
             reasons.append(f"one of the newest {policy.minimum}")
         if dump.name == verified:
             reasons.append("the newest verified one")
-        # What seems to come from the future was received under a clock that was wrong: it may be young.
         if now - dump.received < dt.timedelta(hours=policy.young_hours):
             reasons.append(f"younger than {policy.young_hours} hours")
         yield Decision(dump.name, keep=bool(reasons), reasons=tuple(reasons or against))

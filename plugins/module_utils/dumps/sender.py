@@ -20,7 +20,7 @@ import typing as t
 
 from . import notify
 from .config import read_settings
-from .processes import DumpError
+from .processes import DumpError, hold_signals, show
 from .progress import Progress
 from .stores import Delivery, Result, Settings
 from .transfer import InterruptedRunError, Interruption
@@ -66,10 +66,17 @@ def send(
         delivery = Delivery(settings, store, progress, interruption)
         try:
             delivery.run(artefacts)
+        except InterruptedRunError:
+            raise
+        except (DumpError, ValueError, OSError) as error:
+            # The next store gets its dumps all the same.
+            delivery.give_up(error)
         finally:
+            interruption.hold()
             for result in delivery.results.values():
                 results.append(result)
                 tell(result)
+            interruption.release()
     return results
 
 
@@ -90,24 +97,29 @@ def main(config: str = CONFIG) -> int:
         if not given.json:
             progress.say(result.line(), error=not result.ok)
 
-    failure, notify_file = "", notify.CONFIG
+    failure, notify_file, partial = "", notify.CONFIG, False
     try:
-        settings = read_settings(Settings, config)
-        if given.once:
-            settings = dataclasses.replace(settings, retry_delays=())
-        notify_file = settings.notify_file
-        known = [store.name for store in settings.stores]
-        artefacts = _chosen(given.artefact, settings.artefacts, "artefact")
-        stores = _chosen(given.store, known, "store")
-        with only_one(settings.lock_file):
-            send(
-                settings,
-                artefacts=artefacts,
-                stores=stores,
-                progress=progress,
-                interruption=interruption,
-                tell=tell,
-            )
+        try:
+            settings = read_settings(Settings, config)
+            if given.once:
+                settings = dataclasses.replace(settings, retry_delays=())
+            notify_file = settings.notify_file
+            known = [store.name for store in settings.stores]
+            artefacts = _chosen(given.artefact, settings.artefacts, "artefact")
+            stores = _chosen(given.store, known, "store")
+            partial = (artefacts, stores) != (list(settings.artefacts), known)
+            with only_one(settings.lock_file):
+                send(
+                    settings,
+                    artefacts=artefacts,
+                    stores=stores,
+                    progress=progress,
+                    interruption=interruption,
+                    tell=tell,
+                )
+        finally:
+            # From here on it is only told how it went, and somebody must hear of it.
+            hold_signals()
     except InterruptedRunError as error:
         failure = f"the run was {error}"
     except (DumpError, ValueError, OSError) as error:
@@ -116,11 +128,13 @@ def main(config: str = CONFIG) -> int:
         progress.say(failure, error=True)
     if given.json:
         document = {"results": [result.document() for result in told], "reason": failure}
-        sys.stdout.write(json.dumps(document) + "\n")
+        show(sys.stdout, json.dumps(document) + "\n")
     whole = not failure and bool(told) and all(result.ok for result in told)
     lines = [*([failure] if failure else []), *(result.line() for result in told if not result.ok)]
     subject = "every dump is at every store" if whole else "not every dump is at every store"
-    notify.tell(PROGRAM, subject, ok=whole, lines=lines, path=notify_file)
+    # Who misses the ping must not be calmed by one dump that somebody sent by hand.
+    if not (whole and partial):
+        notify.tell(PROGRAM, subject, ok=whole, lines=lines, path=notify_file)
     return 0 if whole else 1
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import subprocess
 import typing as t
 
 from .manifest import SIGNATURE_NAMESPACE
@@ -68,8 +67,7 @@ def _ask(command: list[str], message: bytes, armoured: int, wrong: str) -> str:
             status = child.wait(TIMEOUT)
         finally:
             child.kill()
-            with contextlib.suppress(subprocess.SubprocessError):
-                child.process.wait(TIMEOUT)
+            child.end()
         if status != 0:
             raise FinalError(f"{wrong}: {child.complaint()}")
         return os.pread(said, 1 << 16, 0).decode("utf-8", "replace").strip()

@@ -61,7 +61,10 @@ class Settings:
 
 @dataclasses.dataclass
 class Result:
-    """How it ended for one artefact and one store. ``unknown``: the store may hold what ``trailer`` is of."""
+    """How it ended for one artefact and one store. ``unknown``: the store may hold what ``trailer`` is of.
+
+    ``unsettled`` has trailer and signature of each attempt of which it is not known: any of them may be there.
+    """
 
     store: str
     artefact: str
@@ -72,10 +75,24 @@ class Result:
     seconds: float = 0.0
     trailer: Trailer | None = None
     signature: bytes = b""
+    unsettled: list[tuple[Trailer, bytes]] = dataclasses.field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        return self.trailer is not None and not self.unknown
+        return self.trailer is not None and not self.unknown and self.trailer.name.artefact == self.artefact
+
+    def stored(self, trailer: Trailer, signature: bytes) -> None:
+        """The store has said that it holds this one."""
+        self.trailer, self.signature, self.reason = trailer, signature, ""
+        self.final, self.unknown, self.unsettled = False, False, []
+
+    def failed(self, error: Exception) -> None:
+        """Another attempt did not bring it. What may be there all the same stays so."""
+        self.reason = f"{self.reason}; then: {error}" if self.unknown else str(error)
+        self.final = isinstance(error, DumpError) and error.final
+        if isinstance(error, UnknownOutcomeError):
+            self.trailer, self.signature, self.unknown = error.trailer, error.signature, True
+            self.unsettled.append((error.trailer, error.signature))
 
     def line(self) -> str:
         """For the journal."""
@@ -151,25 +168,37 @@ class Delivery:
         )
 
     def _came_after_all(self, result: Result) -> bool:
-        """Whether the store now says that it holds the dump of which it was not known."""
-        if result.trailer is None:
-            return False
-        trailer = result.trailer
-        try:
-            ack = ask(self._store.command, trailer.name)
-        except (OSError, ValueError, subprocess.SubprocessError):
-            return False
-        if (ack.name, ack.bytes, ack.sha256) != (str(trailer.name), trailer.bytes, trailer.sha256):
-            return False
-        result.unknown, result.reason = False, ""
-        return True
+        """Whether the store now says that it holds a dump of which it was not known."""
+        for trailer, signature in reversed(result.unsettled):
+            try:
+                ack = ask(self._store.command, trailer.name)
+            except (OSError, ValueError, subprocess.SubprocessError):
+                continue
+            if ack.ok and (ack.name, ack.bytes, ack.sha256) == (str(trailer.name), trailer.bytes, trailer.sha256):
+                result.stored(trailer, signature)
+                return True
+        return False
+
+    def give_up(self, error: Exception) -> None:
+        """What the store does not hold by now it won't get: *error* says why."""
+        self._fail([name for name, result in self.results.items() if not result.ok and not result.final], error)
+
+    def _fail(self, artefacts: t.Iterable[str], error: Exception) -> None:
+        """None of these was begun: whatever *error* is, it is about no dump of theirs."""
+        for artefact in artefacts:
+            self.results[artefact].failed(DumpError(str(error)))
 
     def _attempt(self, wanted: t.Sequence[str]) -> None:
         """Each once, whatever becomes of the others, unless there is no source or no store to try it with."""
         rest = list(wanted)
         while rest:
-            source = Source(self._settings.source_command, rest, self._progress.take)
             error: DumpError | None = None
+            try:
+                source = Source(self._settings.source_command, rest, self._progress.take)
+            except DumpError as failure:
+                self._fail(rest, failure)
+                self._interruption.release()
+                return
             try:
                 while rest:
                     artefact = rest.pop(0)
@@ -181,8 +210,7 @@ class Delivery:
                 self._progress.end()
             if error is not None and not isinstance(error, RefusedError | SourceFailedError):
                 # The next would go the same way: it has its turn in the next attempt.
-                for artefact in rest:
-                    self._note(artefact, error)
+                self._fail(rest, error)
                 return
 
     def _one(self, source: Source, artefact: str, *, last: bool) -> DumpError | None:
@@ -198,19 +226,11 @@ class Delivery:
             )
         except DumpError as error:
             result.seconds += time.monotonic() - began
-            self._note(artefact, error)
+            result.failed(error)
             # Nothing else is tried by a run that was asked to end.
             self._interruption.release()
             return error
-        result.trailer, result.signature, result.unknown, result.reason = trailer, signature, False, ""
+        result.stored(trailer, signature)
         result.seconds += time.monotonic() - began
         self._interruption.release()
         return None
-
-    def _note(self, artefact: str, error: DumpError) -> None:
-        result = self.results[artefact]
-        result.reason, result.final = str(error), error.final
-        result.unknown = isinstance(error, UnknownOutcomeError)
-        result.trailer, result.signature = None, b""
-        if isinstance(error, UnknownOutcomeError):
-            result.trailer, result.signature = error.trailer, error.signature

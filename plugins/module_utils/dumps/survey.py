@@ -32,17 +32,29 @@ WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 @dataclasses.dataclass(frozen=True)
 class Held:
-    """An archived dump. ``signed``: its signature is right. ``drilled``: when its drill ended, well or not."""
+    """An archived dump. ``signed``: its signature is right, and ``signer``'s. ``drilled``: when its drill ended.
+
+    ``verified`` and ``failed``: how that went.
+    """
 
     manifest: Manifest
     signed: bool
     verified: bool
     drilled: dt.datetime | None = None
+    signer: str = ""
+    failed: bool = False
 
     @property
     def stored(self) -> Stored:
         """What retention asks for."""
-        return Stored(self.manifest.trailer.name, read_utc(self.manifest.received), self.signed, self.verified)
+        return Stored(
+            name=self.manifest.trailer.name,
+            received=read_utc(self.manifest.received),
+            signed=self.signed,
+            verified=self.verified,
+            failed=self.failed,
+            signer=self.signer,
+        )
 
     @property
     def dump(self) -> Dump:
@@ -56,6 +68,7 @@ class Held:
             tables={name: table.rows for name, table in trailer.tables.items()},
             verified=self.verified,
             drilled=self.drilled,
+            signer=self.signer,
         )
 
 
@@ -97,15 +110,17 @@ def _hold(archive: Folder, signers: Signers, name: DumpName, found: Survey) -> N
         return
     for file in (str(name), name.manifest):
         found.wrong += _exposed(archive, file)
-    signed = False
+    signer = None
     if not manifest.adopted:
         try:
-            signers.verify(manifest.trailer.signed, manifest.signature)
-            signed = True
+            signer = signers.verify(manifest.trailer.signed, manifest.signature)
         except DumpError as error:
             found.wrong.append(f"{name} does not count: {error}")
-    ok, drilled = _drilled(archive, name, found) if signed else (False, None)
-    found.held.append(Held(manifest, signed, ok, drilled))
+    if signer is None:
+        found.held.append(Held(manifest, signed=False, verified=False))
+        return
+    ok, drilled = _drilled(archive, name, found)
+    found.held.append(Held(manifest, True, ok is True, drilled, signer, failed=ok is False))
 
 
 def _exposed(archive: Folder, file: str) -> t.Iterator[str]:
@@ -124,11 +139,11 @@ def _exposed(archive: Folder, file: str) -> t.Iterator[str]:
         yield f"{file} can be written to (mode {stat.S_IMODE(status.st_mode):04o}): nothing in the archive may be"
 
 
-def _drilled(archive: Folder, name: DumpName, found: Survey) -> tuple[bool, dt.datetime | None]:
-    """Whether a drill of the dump went well, and when it ended; one that did not is said."""
+def _drilled(archive: Folder, name: DumpName, found: Survey) -> tuple[bool | None, dt.datetime | None]:
+    """Whether a drill of the dump went well (None: nothing that counts says so), and when it ended."""
     file = f"{name}{DRILL_SUFFIX}"
     if archive.stat(file) is None:
-        return False, None
+        return None, None
     try:
         result = decode(archive.read(file, NOTE_LIMIT), "result of the drill")
         finished = read_utc(result["finished"])
@@ -136,12 +151,12 @@ def _drilled(archive: Folder, name: DumpName, found: Survey) -> tuple[bool, dt.d
             raise TypeError
     except (DumpError, ValueError, KeyError, TypeError):
         found.wrong.append(f"{file} is not the result of a drill")
-        return False, None
+        return None, None
     exposed = [*_exposed_note(archive, file)]
     found.wrong += exposed
     if not result["ok"]:
         found.wrong.append(f"the drill of {name} failed: see {file}")
-    return bool(result["ok"]) and not exposed, finished
+    return None if exposed else result["ok"], finished
 
 
 def _exposed_note(archive: Folder, file: str) -> t.Iterator[str]:
@@ -183,6 +198,8 @@ def incidents(path: str) -> tuple[list[Incident], list[str]]:
         try:
             with file.open("rb") as opened:
                 found.append(read_incident(file.name, json.loads(opened.read(NOTE_LIMIT))))
+        except RecursionError:
+            wrong.append(f"{file} explains nothing: it is not JSON that can be read, nested too deeply")
         except (OSError, ValueError) as error:
             wrong.append(f"{file} explains nothing: {error}")
     return found, wrong

@@ -132,7 +132,13 @@ class Transfer:
             except DumpError as error:
                 raise self._aborted(error) from error
             try:
-                self._write(END, section(trailer.signed), section(signature))
+                try:
+                    self._write(END, section(trailer.signed), section(signature))
+                except InterruptedRunError:
+                    raise
+                except DumpError as error:
+                    # It can't hold what it did not get wholly.
+                    raise self._explained(error) from error
                 store.close_input()
                 self._settle(trailer, signature)
                 # What is left changes nothing, and a signal must not deny what the store has said.
@@ -201,11 +207,11 @@ class Transfer:
         if not isinstance(error, SourceFailedError):
             # First of all the source: it holds a snapshot and locks.
             self._source.leave()
-        store, reason = self._connection, str(error)
+        store = self._connection
         try:
             # Within a frame that was cut short this would be data, and then the end of the stream refuses it.
             Clock(idle=ABORT_TIMEOUT, overall=ABORT_TIMEOUT).write(
-                store.input, "aborting", END, section(encode(Abort(reason=reason).document())), section(b"")
+                store.input, "aborting", END, section(encode(Abort(reason=str(error)).document())), section(b"")
             )
         except DumpError:
             store.kill()
@@ -213,6 +219,11 @@ class Transfer:
         except OSError:
             # It does not listen any more: perhaps it has said why.
             pass
+        return self._explained(error)
+
+    def _explained(self, error: DumpError) -> DumpError:
+        """The error, with the store's own reason if there is any: it is given no more."""
+        store, reason = self._connection, str(error)
         store.close_input()
         try:
             ack = self._ack(Clock(idle=LAST_WORDS, overall=LAST_WORDS))

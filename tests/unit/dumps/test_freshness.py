@@ -23,14 +23,14 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names i
 NOW = dt.datetime(2026, 11, 22, 12, 0, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
-ROOMY = Space(used=10, quota=1000, free=1000, reserve=100)
+ROOMY = Space(used=10, quota=10_000, free=10_000, reserve=100)
 TABLES = {"public.ooni": 100, "public.gini": 10}
 LIMITS = Limits(databases=("taaraxtak",), globals_too=False)
 
 
 def dump(age: dt.timedelta, tables: dict[str, int] | None = None, **more: t.Any) -> Dump:
     name = DumpName(more.pop("database", "taaraxtak"), NOW - age, more.pop("kind", "dump"))
-    values = {"received": NOW - age, "bytes": 500, "raw_bytes": 1000, "tables": tables or TABLES, "verified": True}
+    values = {"received": NOW - age, "bytes": 50, "raw_bytes": 1000, "tables": tables or TABLES, "verified": True}
     return Dump(name, **{**values, **more})
 
 
@@ -42,8 +42,9 @@ def sentences(verdict: Verdict) -> list[str]:
     return [finding.sentence for finding in verdict.findings]
 
 
-def incident(*tables: str, until: dt.datetime = NOW, database: str = "") -> Incident:
-    return Incident("a.json", tables, "dropped on purpose", until, database)
+def incident(*tables: str, **more: t.Any) -> Incident:
+    values = {"since": NOW - 2 * HOUR, "until": NOW, "rows": 1000, "tables_dropped": True}
+    return Incident("a.json", tables, "dropped on purpose", **{**values, **more})
 
 
 def test_a_fresh_verified_dump_is_ok() -> None:
@@ -108,10 +109,34 @@ def test_fresh_globals_do_not_hide_an_old_dump() -> None:
     assert verdict.level == Level.CRITICAL
 
 
-def test_a_dump_from_the_future_is_said() -> None:
+def test_a_dump_from_the_future_hides_no_old_one() -> None:
+    verdict = judged(dump(60 * HOUR), dump(-30 * DAY))
+    assert [finding.level for finding in verdict.findings] == [Level.CRITICAL, Level.WARNING]
+    assert "the newest archived dump is 2 days old" in sentences(verdict)[0]
+    assert "1 dumps were received in the future by this clock" in sentences(verdict)[1]
+    assert judged(dump(HOUR), dump(-HOUR)).level == Level.OK
+
+
+def test_dumps_from_the_future_alone_are_none() -> None:
     verdict = judged(dump(-3 * HOUR))
-    assert verdict.level == Level.WARNING
-    assert "clock was wrong" in sentences(verdict)[0]
+    assert verdict.level == Level.CRITICAL
+    assert sentences(verdict)[0] == "taaraxtak: there is no archived dump"
+    assert verdict.groups[0].archived is None
+
+
+def test_a_dump_from_the_future_verifies_and_loses_nothing() -> None:
+    verdict = judged(dump(HOUR, verified=False), dump(-30 * DAY, {"public.ooni": 1}))
+    assert verdict.groups[0].verified is None
+    assert not any("public.ooni" in sentence for sentence in sentences(verdict))
+
+
+def test_dumps_of_two_hosts_are_not_taken_for_one_database() -> None:
+    here, there = dump(60 * HOUR, signer="one"), dump(HOUR, {"public.ooni": 1}, signer="two")
+    verdict = judged(here, there)
+    assert sentences(verdict) == [f"taaraxtak from one: the newest archived dump is 2 days old: {here.name}"]
+    assert [(group.signer, group.archived) for group in verdict.groups] == [("one", here), ("two", there)]
+    series = [line.rsplit(" ", 1)[0] for line in textfile(verdict).splitlines() if not line.startswith("#")]
+    assert len(series) == len(set(series))
 
 
 @pytest.mark.parametrize(
@@ -187,6 +212,38 @@ def test_an_incident_of_another_database_explains_nothing() -> None:
     assert judged(*less, incidents=(incident("public.ooni", database="taaraxtak"),)).level == Level.OK
 
 
+def test_an_incident_explains_nothing_before_its_beginning() -> None:
+    less = [dump(25 * HOUR), dump(3 * HOUR, {**TABLES, "public.ooni": 0})]
+    assert judged(*less, incidents=(incident("public.ooni"),)).level == Level.CRITICAL
+    assert judged(*less, incidents=(incident("public.ooni", since=NOW - 3 * HOUR),)).level == Level.OK
+
+
+def test_an_incident_explains_no_more_rows_than_it_says() -> None:
+    less = [dump(25 * HOUR), dump(HOUR, {**TABLES, "public.ooni": 40})]
+    assert judged(*less, incidents=(incident("public.ooni", rows=59),)).level == Level.CRITICAL
+    assert judged(*less, incidents=(incident("public.ooni", rows=60),)).level == Level.OK
+
+
+def test_a_table_is_dropped_only_where_an_incident_says_so() -> None:
+    less = [dump(25 * HOUR), dump(HOUR, {"public.ooni": 100})]
+    assert judged(*less, incidents=(incident("public.gini", tables_dropped=False),)).level == Level.CRITICAL
+    assert judged(*less, incidents=(incident("public.gini", rows=9),)).level == Level.CRITICAL
+    assert judged(*less, incidents=(incident("public.gini", rows=10),)).level == Level.OK
+
+
+def test_an_alarm_is_the_same_whatever_the_age_and_another_with_other_figures() -> None:
+    def gists(verdict: Verdict) -> list[str]:
+        return [finding.gist for finding in verdict.findings]
+
+    one = dump(30 * HOUR)
+    later = judge(Archive((one,), ROOMY, waiting=(("x", NOW - HOUR),)), LIMITS, NOW + 2 * HOUR)
+    assert gists(later) == gists(judged(one, waiting=(("x", NOW - HOUR),)))
+    first = judged(dump(25 * HOUR), dump(HOUR, {**TABLES, "public.ooni": 99}))
+    assert gists(first) != gists(judged(dump(25 * HOUR), dump(HOUR, {**TABLES, "public.ooni": 9})))
+    more = judged(dump(30 * HOUR), dump(30 * HOUR, database="taaraxtak2"))
+    assert len(set(gists(more))) == 2
+
+
 def test_an_incident_without_a_near_end_is_a_warning() -> None:
     verdict = judged(dump(HOUR), incidents=(incident("public.ooni", until=NOW + 32 * DAY),))
     assert verdict.level == Level.WARNING
@@ -202,6 +259,7 @@ def test_the_size_is_explained_with_the_rows() -> None:
     less = [dump(25 * HOUR), dump(HOUR, {**TABLES, "public.ooni": 0}, raw_bytes=10)]
     assert len(judged(*less).findings) == 2
     assert judged(*less, incidents=(incident("public.ooni"),)).level == Level.OK
+    assert judged(*less, incidents=(incident("public.ooni", tables_dropped=False),)).level == Level.CRITICAL
     same_rows = [dump(25 * HOUR), dump(HOUR, raw_bytes=10)]
     assert judged(*same_rows, incidents=(incident("public.ooni"),)).level == Level.CRITICAL
 
@@ -221,10 +279,16 @@ def test_a_database_that_lost_everything_is_told_in_few_words() -> None:
         (Space(1000, 1000, 1000, 100), Level.CRITICAL, "no more are taken in"),
         (Space(1000, 0, 1000, 100), Level.OK, ""),
         (Space(1, 0, 99, 100), Level.CRITICAL, "99 bytes are free"),
+        # The next dump may have 60 bytes, and is there twice for a while.
+        (Space(140, 200, 1000, 100), Level.OK, ""),
+        (Space(141, 200, 1000, 100), Level.WARNING, "the next ones may have 60"),
+        (Space(1, 0, 220, 100), Level.OK, ""),
+        (Space(1, 0, 219, 100), Level.WARNING, "may need 120"),
     ],
 )
 def test_a_store_that_fills_is_said_before_it_is_full(space: Space, level: Level, words: str) -> None:
     verdict = judged(dump(HOUR), space=space)
+    assert len(verdict.findings) == (level != Level.OK)
     assert verdict.level == level
     assert words in "".join(sentences(verdict))
 
@@ -242,14 +306,26 @@ def test_unsigned_files_are_critical_and_stray_ones_a_warning_worst_first() -> N
     ]
 
 
-GOOD = {"tables": ["public.ooni"], "reason": "test rows", "until": "2026-11-30T00:00:00Z"}
+GOOD = {
+    "tables": ["public.ooni"],
+    "reason": "test rows",
+    "from": "2026-11-29T00:00:00Z",
+    "until": "2026-11-30T00:00:00Z",
+    "rows": 7,
+}
 
 
 def test_an_incident_is_read() -> None:
-    read = read_incident("a.json", {**GOOD, "database": "taaraxtak"})
-    assert read == Incident(
-        "a.json", ("public.ooni",), "test rows", dt.datetime(2026, 11, 30, tzinfo=dt.UTC), "taaraxtak"
-    )
+    read = read_incident("a.json", {**GOOD, "database": "taaraxtak", "tables_dropped": True})
+    since, until = (dt.datetime(2026, 11, day, tzinfo=dt.UTC) for day in (29, 30))
+    assert read == Incident("a.json", ("public.ooni",), "test rows", since, until, 7, "taaraxtak", tables_dropped=True)
+    assert not read_incident("a.json", GOOD).tables_dropped
+
+
+@pytest.mark.parametrize("key", list(GOOD))
+def test_an_incident_that_lacks_a_key_is_told_which(key: str) -> None:
+    with pytest.raises(ValueError, match=f"it lacks {key}$"):
+        read_incident("a.json", {name: value for name, value in GOOD.items() if name != key})
 
 
 @pytest.mark.parametrize(
@@ -263,6 +339,12 @@ def test_an_incident_is_read() -> None:
         ({"until": 7}, "must be a time"),
         ({"database": None}, "must be a name"),
         ({"table": []}, "not known: table"),
+        ({"from": "today"}, "from in the incident a.json must be a time"),
+        ({"from": GOOD["until"]}, "must be before until"),
+        ({"rows": -1}, "must be a number"),
+        ({"rows": True}, "must be a number"),
+        ({"rows": "7"}, "must be a number"),
+        ({"tables_dropped": 1}, "must be true or false"),
     ],
 )
 def test_an_incident_that_says_too_little_is_refused(change: dict[str, t.Any], words: str) -> None:
@@ -275,7 +357,7 @@ def test_an_incident_that_says_too_little_is_refused(change: dict[str, t.Any], w
 def test_the_figures_are_what_node_exporter_reads() -> None:
     text = textfile(judged(dump(3 * DAY), dump(HOUR, verified=False), odd=("x",)))
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    labels = '{database="taaraxtak",kind="dump"}'
+    labels = '{database="taaraxtak",kind="dump",signer=""}'
     assert values["taaraxtak_dumps_check_status"] == "1"
     assert values[f"taaraxtak_dumps_newest_archived_timestamp_seconds{labels}"] == str(int((NOW - HOUR).timestamp()))
     assert values[f"taaraxtak_dumps_newest_verified_timestamp_seconds{labels}"] == str(int((NOW - 3 * DAY).timestamp()))
@@ -291,7 +373,7 @@ def test_the_figures_tell_of_the_last_drill(ok: bool) -> None:
     old = dump(3 * DAY, drilled=NOW - HOUR, verified=ok)
     text = textfile(judged(old, dump(2 * DAY, drilled=NOW - DAY), dump(HOUR, verified=False)))
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    labels = '{database="taaraxtak",kind="dump"}'
+    labels = '{database="taaraxtak",kind="dump",signer=""}'
     assert values[f"taaraxtak_dumps_drill_timestamp_seconds{labels}"] == str(int((NOW - HOUR).timestamp()))
     assert values[f"taaraxtak_dumps_drill_ok{labels}"] == str(int(ok))
 

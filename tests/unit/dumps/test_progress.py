@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import sys
 import typing as t
+from pathlib import Path
 
 import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.processes import say
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.progress import Progress, describe
 
 STATE = {"table": "public.ooni", "rows": 1200, "bytes": 50_000_000, "estimate": 200_000_000}
@@ -67,3 +70,22 @@ def test_nothing_is_drawn_where_nothing_was_said() -> None:
     stream = Terminal()
     Progress("dump-send", stream=stream).end()
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_stream_that_nobody_reads_changes_nothing(terminal: bool) -> None:
+    with Path("/dev/full").open("w") as stream:
+        stream.isatty = lambda: terminal  # type: ignore[method-assign]
+        now = [0.0]
+        progress = Progress("dump-send", stream=stream, clock=lambda: now[0])
+        progress.begin("taaraxtak to vault")
+        now[0] = 61.0
+        progress.take(STATE)
+        progress.end()
+
+
+def test_a_stream_that_is_closed_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    stream.close()
+    monkeypatch.setattr(sys, "stdout", stream)
+    say("dump-send", "the dump is stored")

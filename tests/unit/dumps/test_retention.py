@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import itertools
+import typing as t
 
 import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.freshness import CLOCK_STEP
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import DumpName
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.retention import Policy, Stored, decide
 from hypothesis import given, settings
@@ -16,8 +19,8 @@ HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
 
 
-def dump(received: dt.datetime, *, signed: bool = True, verified: bool = False, database: str = "taaraxtak") -> Stored:
-    return Stored(DumpName(database, received), received, signed=signed, verified=verified)
+def dump(received: dt.datetime, *, database: str = "taaraxtak", **more: t.Any) -> Stored:
+    return Stored(DumpName(database, received), received, **more)
 
 
 def kept(dumps: list[Stored], policy: Policy, now: dt.datetime) -> set[DumpName]:
@@ -96,9 +99,34 @@ def test_the_first_of_a_day_is_the_first_that_came_whatever_its_name_says() -> N
     assert second.name not in names
 
 
-def test_what_came_under_a_clock_that_was_ahead_is_taken_for_young() -> None:
-    dumps = [dump(NOW + 30 * DAY + number * HOUR) for number in range(6)]
-    assert kept(dumps, Policy(minimum=1), NOW) == {one.name for one in dumps}
+def test_what_came_under_a_clock_that_was_ahead_stays_and_takes_no_place() -> None:
+    ahead = [dump(NOW + 30 * DAY + number * DAY, verified=True) for number in range(20)]
+    nights = [dataclasses.replace(NIGHTS[40], verified=True), *NIGHTS[:40]]
+    assert kept([*nights, *ahead], Policy(), NOW) == kept(nights, Policy(), NOW) | {one.name for one in ahead}
+    assert "in the future by this clock" in reasons([*nights, *ahead], ahead[0])[0]
+
+
+def test_one_host_pushes_nothing_of_another_out() -> None:
+    one = [dataclasses.replace(night, signer="one") for night in NIGHTS[400:]]
+    two = [dataclasses.replace(night, signer="two") for night in NIGHTS[:400]]
+    assert kept([*one, *two], Policy(), NOW) == kept(one, Policy(), NOW) | kept(two, Policy(), NOW)
+
+
+def test_a_dump_whose_drill_failed_takes_no_place_and_stays_for_people() -> None:
+    day = NIGHTS[1].received.replace(hour=0)
+    failed = [dump(day + number * dt.timedelta(minutes=1), failed=True) for number in range(50)]
+    names = kept([*NIGHTS, *failed], Policy(), NOW)
+    assert names == kept(NIGHTS, Policy(), NOW) | {one.name for one in failed}
+    assert reasons([*NIGHTS, *failed], failed[0]) == (
+        "its drill failed, so it counts for nothing and is left to people",
+    )
+
+
+@pytest.mark.parametrize(("days", "stays"), [(372, True), (373, False)])
+def test_a_dump_whose_drill_failed_goes_when_a_verified_one_came_months_later(days: int, stays: bool) -> None:
+    verified, failed = dump(NOW, verified=True), dump(NOW - days * DAY, failed=True)
+    assert (failed.name in kept([verified, failed], Policy(), NOW)) == stays
+    assert failed.name in kept([dataclasses.replace(verified, verified=False), failed], Policy(), NOW)
 
 
 def test_weeks_are_not_cut_at_new_year() -> None:
@@ -173,18 +201,25 @@ POLICIES = st.builds(
 )
 MINUTES = st.integers(0, 500 * 24 * 60).map(lambda minutes: NOW - dt.timedelta(minutes=minutes))
 STORED = st.builds(
-    lambda received, signed, verified, database: dump(received, signed=signed, verified=verified, database=database),
+    lambda received, signed, drilled, database, signer: dump(
+        received, signed=signed, verified=drilled is True, failed=drilled is False, database=database, signer=signer
+    ),
     MINUTES,
     st.booleans(),
-    st.booleans(),
+    st.sampled_from([None, True, False]),
     st.sampled_from(["a", "b"]),
+    st.sampled_from(["one", "two"]),
 )
 HISTORIES = st.lists(STORED, max_size=40, unique_by=lambda one: one.name)
 MOMENTS = st.integers(-600 * 24, 600 * 24).map(lambda hours: NOW + hours * HOUR)
 
 
 def groups(dumps: list[Stored]) -> list[list[Stored]]:
-    found = [[one for one in dumps if one.signed and one.name.database == name] for name in ("a", "b")]
+    good = [one for one in dumps if one.signed and not one.failed]
+    found = [
+        [one for one in good if (one.name.database, one.signer) == key]
+        for key in itertools.product(("a", "b"), ("one", "two"))
+    ]
     return [sorted(group, key=lambda one: (one.received, one.name)) for group in found if group]
 
 
@@ -213,6 +248,17 @@ def test_never_the_newest_verified(dumps: list[Stored], policy: Policy, now: dt.
     for group in groups(dumps):
         verified = [one for one in group if one.verified]
         assert not verified or verified[-1].name in names
+
+
+@run
+@given(dumps=HISTORIES, policy=POLICIES, ago=st.integers(0, 500 * 24))
+def test_never_the_newest_verified_on_either_side_of_now(dumps: list[Stored], policy: Policy, ago: int) -> None:
+    now = NOW - ago * HOUR
+    names = kept(dumps, policy, now)
+    for group in groups(dumps):
+        assert {one.name for one in group if one.received > now + CLOCK_STEP} <= names
+        past = [one for one in group if one.received <= now + CLOCK_STEP and one.verified]
+        assert not past or past[-1].name in names
 
 
 @run

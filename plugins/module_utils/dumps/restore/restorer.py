@@ -72,6 +72,7 @@ class Restorer:
         self._settled = False
         self._watches: list[Session] = []
         self._roles: list[str] = []
+        self._admitted: list[str] = []
         target = server.target
         self._given = target.restore_user
         self.login = Login(self._given, target.restore_os_user)
@@ -108,6 +109,22 @@ class Restorer:
             session.run("ALTER DATABASE {} OWNER TO {}", self._copy, owner)
             self._reset(session)
         self._settled = True
+
+    def admit(self, names: t.Collection[str]) -> list[str]:
+        """Make the roles among *names* that are not there, without login, and let them own what the dump holds.
+
+        Those that were made; they go again where the copy does.
+        """
+        made = self._server.create_roles(names)
+        self._admitted += made
+        if made and self._roles:
+            with self._session.transaction():
+                self._session.rows(composed("GRANT {} TO {}", listed(made), named(MEMBER)))
+                self._session.rows(composed("GRANT {} TO {}", named(OWNERS), listed(made)))
+            now = state(self._session, self._copy, self._roles)
+            quoted = self._session.rows(composed("SELECT 'the role ' || quote_ident(unnest({}))", made))
+            self._before |= {name: now[name] for (name,) in quoted if name in now}
+        return made
 
     def _make(self) -> None:
         """The roles, in one transaction."""
@@ -224,6 +241,8 @@ class Restorer:
             self._server.drop(self._copy)
         if self._roles:
             remove(self._server, self._roles)
+        if self._admitted and not self._settled:
+            remove(self._server, self._admitted)
 
 
 def _quoted(name: str) -> str:

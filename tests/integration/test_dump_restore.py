@@ -1,0 +1,413 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""dump_restore: what production dumped is back, proved equal and under its policy, or the database is as it was."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shutil
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
+from ansible_collections.taaraxtak.production.tests.integration.dumps_restored import DATABASE, POLICY, Shop
+
+AS_IT_WAS = f"the database {DATABASE} is as it was"
+
+
+@pytest.fixture
+def shop(tmp_path: Path, fresh_server: Server) -> Shop:
+    return Shop(tmp_path, fresh_server)
+
+
+@pytest.fixture
+def emptied(shop: Shop) -> tuple[Shop, str]:
+    """The shop when its goods are gone, and the dump from before."""
+    name = shop.dump()
+    shop.server.run("DELETE FROM goods; INSERT INTO goods VALUES (1, 'a', 'left')", database=DATABASE)
+    return shop, name
+
+
+def test_the_newest_dump_takes_the_place_of_the_database(emptied: tuple[Shop, str]) -> None:
+    shop, name = emptied
+
+    done = shop.restore(policy=POLICY)
+
+    assert not done.failed, done.msg
+    assert done.changed
+    values, trailer = done.values, shop.manifest(name)["trailer"]
+    assert (values["dump"]["name"], values["dump"]["sha256"]) == (name, trailer["sha256"])
+    assert (values["database"], values["previous"], values["signed_by"]) == (
+        DATABASE,
+        f"{DATABASE}__previous",
+        "production",
+    )
+    assert values["tables"] == {"public.empty": 0, "public.goods": 2000}
+    assert values["rows"] == 2000
+    assert values["bytes"] == trailer["raw_bytes"]
+    assert values["proof"] == {"tables": 2, "rows": 2000, "ddl": "equal"}
+    assert list(values["seconds"]) == ["check", "create", "restore", "prove", "policy", "swap"]
+    assert shop.rows() == 2000
+    assert shop.rows(database=f"{DATABASE}__previous") == 1
+    assert shop.databases() == {DATABASE, f"{DATABASE}__previous"}
+    assert shop.leftovers() == []
+
+
+def test_the_copy_is_under_the_policy_before_anybody_can_connect(emptied: tuple[Shop, str]) -> None:
+    shop, _name = emptied
+    shop.server.run("CREATE ROLE stranger LOGIN")
+
+    assert not shop.restore(policy=POLICY).failed
+
+    acl = shop.server.run(
+        "SELECT pg_get_userbyid(datdba), has_database_privilege('stranger', oid, 'CONNECT'),"
+        " has_database_privilege('shop_reader', oid, 'CONNECT') FROM pg_database WHERE datname = %s",
+        values=[DATABASE],
+    )
+    assert acl == [("shop_owner", False, True)]
+    settings = shop.server.run(
+        "SELECT setrole = 0, setconfig FROM pg_db_role_setting WHERE setdatabase ="
+        " (SELECT oid FROM pg_database WHERE datname = %s) ORDER BY 1",
+        values=[DATABASE],
+    )
+    assert settings == [(False, ["statement_timeout=30s"]), (True, ["work_mem=8MB"])]
+    again = shop.server
+    assert again.run("SELECT count(*) FROM goods", database=DATABASE, user="shop_reader") == [(2000,)]
+
+
+def test_beside_the_database_nothing_is_replaced(emptied: tuple[Shop, str]) -> None:
+    shop, name = emptied
+
+    done = shop.restore(name=name, into="shop_before", policy=POLICY)
+
+    assert not done.failed, done.msg
+    assert done.values["previous"] == ""
+    assert (shop.rows(), shop.rows(database="shop_before")) == (1, 2000)
+    assert shop.databases() == {DATABASE, "shop_before"}
+
+
+def test_previous_ones_are_kept_as_many_as_wanted(emptied: tuple[Shop, str]) -> None:
+    shop, _name = emptied
+
+    assert not shop.restore(keep_previous=2).failed
+    second = shop.restore(keep_previous=2)
+    assert second.values["previous"] == f"{DATABASE}__previous"
+    assert shop.databases() == {DATABASE, f"{DATABASE}__previous", f"{DATABASE}__previous_2"}
+    third = shop.restore(keep_previous=0)
+    assert (third.values["previous"], shop.databases()) == ("", {DATABASE})
+
+
+def writes(server: Server) -> list[t.Any]:
+    """The next transaction id, and all that a restore could leave."""
+    return [
+        *server.run("SELECT pg_snapshot_xmax(pg_current_snapshot())::text"),
+        *server.run("SELECT datname, datacl::text FROM pg_database ORDER BY 1"),
+        *server.run("SELECT rolname FROM pg_roles ORDER BY 1"),
+    ]
+
+
+def test_check_mode_says_what_would_be_restored_and_only_reads(emptied: tuple[Shop, str]) -> None:
+    shop, name = emptied
+    shop.server.run("ALTER SYSTEM SET autovacuum = off")
+    shop.server.run("SELECT pg_reload_conf()")
+    before = writes(shop.server)
+
+    done = shop.restore(check=True, policy=POLICY)
+
+    assert not done.failed, done.msg
+    assert done.changed
+    assert writes(shop.server) == before
+    trailer = shop.manifest(name)["trailer"]
+    dump = done.values["dump"]
+    assert (dump["name"], dump["bytes"], dump["raw_bytes"], dump["rows"]) == (
+        name,
+        trailer["bytes"],
+        trailer["raw_bytes"],
+        2000,
+    )
+    assert (done.values["database"], done.values["tables"]["public.goods"]) == (DATABASE, 2000)
+    assert "previous" not in done.values
+    assert shop.rows() == 1
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"archive": None}, "one of the following is required: file, command, archive"),
+        ({"into": "postgres"}, "PostgreSQL's own database"),
+        ({"into": "shop__previous"}, "a name that a restore itself uses"),
+        ({"keep_previous": -1}, "keep_previous must be 0 to 99"),
+        ({"name": "shop_2020-01-01-00.00.00.sql.zst"}, "there is no dump"),
+        ({"database": "other"}, "there is no dump with a right signature of other"),
+        ({"verified": True}, "there is no verified dump"),
+        ({"login_unix_socket": None, "login_host": "192.0.2.1"}, "neither a socket's folder nor a loopback address"),
+        (
+            {"login_unix_socket": None, "login_host": "192.0.2.1", "restore_into_production": True},
+            "needs the host's name typed out",
+        ),
+        (
+            {
+                "login_unix_socket": None,
+                "login_host": "192.0.2.1",
+                "restore_into_production": True,
+                "production_host": "192.0.2.2",
+            },
+            "neither a socket's folder nor a loopback address",
+        ),
+        ({"signers": "/nowhere"}, "there is no dump with a right signature"),
+        ({"policy": {**POLICY, "mode": "wrong"}}, "mode: write authoritative"),
+        ({"policy": {**POLICY, "scope": {"databases": ["x"], "schemas": ["public"]}, "grants": [],
+                     "database_settings": {}}}, "the policy does not speak of the database shop"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_is_refused_before_anything_is_made(
+    emptied: tuple[Shop, str], options: dict[str, t.Any], sentence: str, check: bool
+) -> None:
+    shop, _name = emptied
+    before = writes(shop.server)
+
+    done = shop.restore(check=check, **options)
+
+    assert done.failed
+    assert not done.changed
+    assert sentence in done.msg
+    assert writes(shop.server) == before
+
+
+def test_a_known_production_host_is_refused_until_its_name_is_typed(emptied: tuple[Shop, str]) -> None:
+    shop, _name = emptied
+    host = Path("/proc/sys/kernel/hostname").read_text().strip()
+
+    refused = shop.restore(production_hosts=[host])
+    wrong = shop.restore(production_hosts=[host], restore_into_production=True, production_host="somewhere")
+    assert refused.failed
+    assert wrong.failed
+    assert f"runs on the production host {host}" in refused.msg
+    assert shop.rows() == 1
+
+    assert not shop.restore(production_hosts=[host], restore_into_production=True, production_host=host).failed
+    assert shop.rows() == 2000
+
+
+def test_a_dump_that_nobody_signed_needs_a_word(emptied: tuple[Shop, str], tmp_path: Path) -> None:
+    shop, name = emptied
+    path = tmp_path / name
+    shutil.copy(shop.archive / name, path)
+
+    refused = shop.restore(file=str(path))
+    assert refused.failed
+    assert "has no manifest" in refused.msg
+    assert "unproved: true" in refused.msg
+    assert shop.rows() == 1
+
+    done = shop.restore(file=str(path), unproved=True)
+    assert not done.failed, done.msg
+    assert (done.values["signed_by"], done.values["proof"]["ddl"]) == ("", "equal")
+    assert done.values["dump"]["sha256"] == shop.manifest(name)["trailer"]["sha256"]
+    assert shop.rows() == 2000
+
+
+def test_a_wrong_signature_is_refused_whatever_is_said(emptied: tuple[Shop, str], tmp_path: Path) -> None:
+    shop, name = emptied
+    for file in (name, f"{name}.manifest.json"):
+        shutil.copy(shop.archive / file, tmp_path / file)
+    signers = tmp_path / "others"
+    signers.write_text(shop.hosts.signers.read_text()[:-10] + "AAAAAAAA\n")
+
+    done = shop.restore(file=str(tmp_path / name), signers=str(signers), unproved=True)
+
+    assert done.failed
+    assert "is refused" in done.msg
+    assert shop.rows() == 1
+
+
+def test_a_dump_of_another_database_needs_into(emptied: tuple[Shop, str], tmp_path: Path) -> None:
+    shop, name = emptied
+    path = tmp_path / name
+    shutil.copy(shop.archive / name, path)
+
+    done = shop.restore(file=str(path), database="other", unproved=True)
+
+    assert done.failed
+    assert "say into" in done.msg
+
+
+def test_a_flipped_byte_leaves_the_database_as_it_was(emptied: tuple[Shop, str], tmp_path: Path) -> None:
+    shop, name = emptied
+    data = bytearray((shop.archive / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / name).write_bytes(data)
+    shutil.copy(shop.archive / f"{name}.manifest.json", tmp_path / f"{name}.manifest.json")
+
+    done = shop.restore(file=str(tmp_path / name))
+
+    assert done.failed
+    assert not done.changed
+    assert AS_IT_WAS in done.msg
+    assert shop.rows() == 1
+    assert shop.databases() == {DATABASE}
+    assert shop.leftovers() == []
+
+
+@pytest.mark.parametrize("cut", ["middle", "end"])
+def test_a_dump_that_ends_early_commits_nothing(emptied: tuple[Shop, str], tmp_path: Path, cut: str) -> None:
+    shop, name = emptied
+    text = shop.text(name)
+    at = len(text) // 2 if cut == "middle" else text.rindex(b"--\n-- PostgreSQL database dump complete")
+    path = tmp_path / "cut.sql"
+    path.write_bytes(text[:at])
+
+    done = shop.restore(file=str(path), database=DATABASE, unproved=True)
+
+    assert done.failed
+    assert AS_IT_WAS in done.msg
+    assert "the dump " in done.msg
+    assert (shop.rows(), shop.databases(), shop.leftovers()) == (1, {DATABASE}, [])
+
+
+@pytest.mark.parametrize(
+    ("planted", "sentence"),
+    [
+        (b"\\! touch {marker}\n", "psql command"),
+        (b"SELECT 1 \\! touch {marker}\n;\n", "psql command"),
+        (b"COPY (SELECT 1) TO PROGRAM 'touch {marker}';\n", "permission denied|could not be read"),
+        (b"SELECT pg_read_file('/etc/passwd');\n", "permission denied"),
+        (b"ALTER SYSTEM SET archive_command = 'touch {marker}';\n", "ALTER SYSTEM|permission denied"),
+        (b"COMMIT; ALTER DATABASE shop RENAME TO gone;\n", "must be owner|being accessed|permission denied"),
+    ],
+)
+def test_a_hostile_dump_reaches_nothing_and_leaves_nothing(
+    emptied: tuple[Shop, str], tmp_path: Path, planted: bytes, sentence: str
+) -> None:
+    shop, name = emptied
+    marker = tmp_path / "marker"
+    text = shop.text(name)
+    at = text.index(b"CREATE TABLE")
+    path = tmp_path / "hostile.sql"
+    path.write_bytes(text[:at] + planted.replace(b"{marker}", str(marker).encode()) + text[at:])
+
+    done = shop.restore(file=str(path), database=DATABASE, unproved=True)
+
+    assert done.failed
+    assert re.search(sentence, done.msg), done.msg
+    assert AS_IT_WAS in done.msg
+    assert not marker.exists()
+    assert (shop.rows(), shop.databases(), shop.leftovers()) == (1, {DATABASE}, [])
+
+
+def test_a_policy_that_does_not_fit_leaves_the_database_as_it_was(emptied: tuple[Shop, str]) -> None:
+    shop, _name = emptied
+    grants = [*POLICY["grants"], {"to": "shop_reader", "on": {"tables": "public.nowhere"}, "privileges": ["select"]}]
+
+    done = shop.restore(policy={**POLICY, "grants": grants})
+
+    assert done.failed
+    assert "public.nowhere" in done.msg
+    assert AS_IT_WAS in done.msg
+    assert (shop.rows(), shop.databases(), shop.leftovers()) == (1, {DATABASE}, [])
+
+    skipped = shop.restore(policy={**POLICY, "grants": grants}, missing_objects="skip")
+    assert not skipped.failed, skipped.msg
+    assert shop.rows() == 2000
+
+
+def test_a_missing_role_is_named_or_made(emptied: tuple[Shop, str], tmp_path: Path) -> None:
+    shop, name = emptied
+    text = shop.text(name).replace(b"shop_owner", b'"Gone; owner"').replace(b"shop_reader", b"gone_reader")
+    path = tmp_path / "gone.sql"
+    path.write_bytes(text)
+
+    refused = shop.restore(file=str(path), into="elsewhere", unproved=True)
+    assert refused.failed
+    assert 'role "Gone; owner" does not exist; make the roles first' in refused.msg
+    assert "nothing was restored" in refused.msg
+    assert shop.databases() == {DATABASE}
+
+    path.write_bytes(text.replace(b"CREATE VIEW", b"CREATE MESS"))
+    broken = shop.restore(file=str(path), into="elsewhere", unproved=True, missing_roles="create")
+    assert broken.failed
+    assert shop.server.run("SELECT rolname FROM pg_roles WHERE rolname ~* 'gone'") == []
+
+    path.write_bytes(text)
+    done = shop.restore(file=str(path), into="elsewhere", unproved=True, missing_roles="create")
+    assert not done.failed, done.msg
+    assert sorted(done.values["roles"]) == ["Gone; owner", "gone_reader"]
+    owner = shop.server.run(
+        "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'goods'", database="elsewhere"
+    )
+    assert owner == [("Gone; owner",)]
+    logins = shop.server.run("SELECT rolcanlogin FROM pg_roles WHERE rolname ~* 'gone'")
+    assert logins == [(False,), (False,)]
+
+
+@pytest.mark.parametrize("ending", [".sql", ".sql.gz", ".sql.tar.gz"])
+def test_a_dump_restores_in_any_packing(emptied: tuple[Shop, str], tmp_path: Path, ending: str) -> None:
+    shop, name = emptied
+    text = shop.text(name)
+    path = tmp_path / f"own{ending}"
+    path.write_bytes(text if ending == ".sql" else gzip.compress(text))
+
+    done = shop.restore(file=str(path), database=DATABASE, unproved=True, policy=POLICY)
+
+    assert not done.failed, done.msg
+    assert done.values["dump"]["name"] == ""
+    assert shop.rows() == 2000
+
+
+def test_an_adopted_dump_restores_where_that_is_wanted(emptied: tuple[Shop, str], tmp_path: Path) -> None:
+    shop, name = emptied
+    old = tmp_path / f"{DATABASE}_2021-03-04-05.06.07.sql.tar.gz"
+    old.write_bytes(gzip.compress(shop.text(name)))
+    keep = {"archive": str(shop.archive), "incoming": str(shop.hosts.incoming), "signers": str(shop.hosts.signers)}
+    (tmp_path / "keep.json").write_text(json.dumps(keep | {"reserve_bytes": 1}))
+    program = f"""import sys; sys.path.insert(0, {str(shop.hosts.lib)!r}); from dumps.store import main
+sys.exit(main({str(tmp_path / "store.json")!r}, {str(tmp_path / "keep.json")!r}))"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program, "adopt", str(old)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    adopted = f"{DATABASE}_2021-03-04-05.06.07.sql.zst"
+
+    refused = shop.restore(name=adopted)
+    assert refused.failed
+    assert "was adopted" in refused.msg
+
+    restored = shop.restore(name=adopted, unproved=True, policy=POLICY)
+    assert not restored.failed, restored.msg
+    assert restored.values["dump"]["adopted"] is True
+    assert shop.rows() == 2000
+
+
+def test_a_verified_dump_is_taken_where_that_is_wanted(emptied: tuple[Shop, str]) -> None:
+    shop, name = emptied
+    note = shop.archive / f"{name}.drill.json"
+    note.write_text(json.dumps({"ok": True, "finished": "2026-11-22T03:00:00Z"}))
+    note.chmod(0o440)
+
+    done = shop.restore(verified=True)
+
+    assert not done.failed, done.msg
+    assert done.values["dump"]["name"] == name
+
+
+def test_a_reading_key_s_store_gives_the_newest(emptied: tuple[Shop, str], tmp_path: Path) -> None:
+    shop, name = emptied
+    ssh = tmp_path / "ssh"
+    ssh.write_text(
+        f"#!{sys.executable} -I\nimport os, sys\nos.environ['SSH_ORIGINAL_COMMAND'] = ' '.join(sys.argv[1:])\n"
+        f"os.execv({str(tmp_path / 'store')!r}, ['store', 'read'])\n"
+    )
+    ssh.chmod(0o755)
+
+    done = shop.restore(command=[str(ssh)], database=DATABASE, policy=POLICY)
+
+    assert not done.failed, done.msg
+    assert (done.values["dump"]["name"], done.values["signed_by"]) == (name, "production")
+    assert shop.rows() == 2000

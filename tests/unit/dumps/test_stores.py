@@ -1,0 +1,200 @@
+"""What a store is said to hold: only what it has said itself, of that very dump, whatever became of the others."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import io
+import typing as t
+
+import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps import sender, stores
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.manifest import Ack
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import GLOBALS, DumpName, absent
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.processes import DumpError, FinalError
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.progress import Progress
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.stores import Delivery, Result, Settings, Store
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.transfer import (
+    InterruptedRunError,
+    Interruption,
+    RefusedError,
+    UnknownOutcomeError,
+)
+from ansible_collections.taaraxtak.production.tests.unit.dumps.test_manifest import TRAILER
+
+VAULT = Store("vault", ("vault",))
+SETTINGS = Settings(
+    source_command=("source",), stores=(VAULT, Store("second", ("second",))), databases=("a", "b"), retry_delays=(0.0,)
+)
+
+
+def trailer_of(artefact: str, second: int = 0) -> t.Any:
+    started = dt.datetime(2026, 11, 22, 3, 0, second, tzinfo=dt.UTC)
+    name = DumpName("a", started, GLOBALS) if artefact == GLOBALS else DumpName(artefact, started)
+    return dataclasses.replace(TRAILER, name=name)
+
+
+def unknown(artefact: str, second: int = 0) -> UnknownOutcomeError:
+    return UnknownOutcomeError(trailer_of(artefact, second), b"signature", f"the answer of {second} was lost")
+
+
+class World:
+    """A source that is lost with each failure, transfers that end as *outcomes* say, and a store that is asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, list[Exception | None]]) -> None:
+        self.outcomes = outcomes
+        self.holds: set[str] = set()
+        self.asked: list[str] = []
+        self.begun: list[str] = []
+        self.unstartable = 0
+        world = self
+
+        class Source:
+            between = False
+
+            def __init__(self, *_arguments: t.Any) -> None:
+                if world.unstartable:
+                    world.unstartable -= 1
+                    raise DumpError("the source could not be started")
+
+            def end(self) -> None:
+                pass
+
+        class Transfer:
+            def __init__(self, *_arguments: t.Any) -> None:
+                pass
+
+            def run(self, artefact: str, *, last: bool) -> t.Any:
+                world.begun.append(artefact)
+                outcomes = world.outcomes.get(artefact, [])
+                if outcomes and (outcome := outcomes.pop(0)) is not None:
+                    raise outcome
+                return trailer_of(artefact), b"signature"
+
+        def ask(_command: t.Any, name: DumpName) -> Ack:
+            world.asked.append(str(name))
+            if str(name) in world.holds:
+                return Ack(name=str(name), bytes=TRAILER.bytes, sha256=TRAILER.sha256)
+            return Ack(reason=absent(name))
+
+        monkeypatch.setattr(stores, "Source", Source)
+        monkeypatch.setattr(stores, "Transfer", Transfer)
+        monkeypatch.setattr(stores, "ask", ask)
+
+    def deliver(self, *delays: float) -> Delivery:
+        settings = dataclasses.replace(SETTINGS, retry_delays=delays)
+        delivery = Delivery(settings, VAULT, Progress("test", stream=io.StringIO()), Interruption())
+        delivery.run(settings.artefacts)
+        return delivery
+
+
+def test_a_lost_answer_about_one_dump_says_nothing_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, {GLOBALS: [unknown(GLOBALS)]})
+    world.holds = {str(trailer_of(GLOBALS).name)}
+
+    results = world.deliver(0.0).results
+
+    assert world.begun == [GLOBALS, "a", "b"]
+    assert {name: (result.ok, str(result.trailer.name)) for name, result in results.items() if result.trailer} == {
+        name: (True, str(trailer_of(name).name)) for name in (GLOBALS, "a", "b")
+    }
+
+
+def test_what_was_not_begun_is_not_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, {GLOBALS: [unknown(GLOBALS)]})
+    results = world.deliver().results
+    assert [(result.ok, result.unknown, result.trailer is None) for result in results.values()] == [
+        (False, True, False),
+        (False, False, True),
+        (False, False, True),
+    ]
+    assert all("was lost" in result.reason for result in results.values())
+
+
+def test_the_trailer_of_another_dump_is_no_success() -> None:
+    assert Result("vault", "a", trailer=trailer_of("a")).ok
+    assert not Result("vault", "b", trailer=trailer_of("a")).ok
+
+
+def test_what_may_be_stored_is_not_forgotten_for_a_later_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, {"b": [unknown("b", 1), unknown("b", 2), FinalError("the store is full")]})
+
+    result = world.deliver(0.0, 0.0).results["b"]
+
+    assert (result.ok, result.unknown, result.signature) == (False, True, b"signature")
+    assert result.trailer == trailer_of("b", 2)
+    assert all(words in result.reason for words in ("answer of 1", "answer of 2", "the store is full"))
+    names = [str(trailer_of("b", second).name) for second in (1, 2)]
+    assert world.asked == [names[0], names[1], names[0]]
+
+
+def test_an_earlier_attempt_that_arrived_after_all_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, {"b": [unknown("b", 1), RefusedError("try later", final=False)]})
+    monkeypatch.setattr(
+        stores.time, "sleep", lambda _delay: len(world.asked) and world.holds.add(str(trailer_of("b", 1).name))
+    )
+
+    result = world.deliver(0.0, 0.0).results["b"]
+
+    assert (result.ok, result.unknown, result.reason) == (True, False, "")
+    assert result.trailer == trailer_of("b", 1)
+    assert world.begun == [GLOBALS, "a", "b", "b"]
+
+
+def send(world: World, **more: t.Any) -> list[Result]:
+    told: list[Result] = []
+    sender.send(
+        dataclasses.replace(SETTINGS, **more),
+        artefacts=SETTINGS.artefacts,
+        stores=["vault", "second"],
+        progress=Progress("test", stream=io.StringIO()),
+        interruption=Interruption(),
+        tell=told.append,
+    )
+    return told
+
+
+def test_a_source_that_can_not_be_started_is_tried_again_and_for_the_next_store(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(monkeypatch, {})
+    world.unstartable = 1
+    assert [result.ok for result in send(world)] == [True] * 6
+    world.unstartable = 1
+    told = send(world, retry_delays=())
+    assert [result.ok for result in told] == [False] * 3 + [True] * 3
+    assert {result.reason for result in told[:3]} == {"the source could not be started"}
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), OSError("too many open files")])
+def test_whatever_goes_wrong_at_one_store_the_next_gets_its_dumps(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    told = send(World(monkeypatch, {"a": [error]}))
+    assert [result.ok for result in told] == [True, False, False, True, True, True]
+    assert {result.reason for result in told[1:3]} == {str(error)}
+
+
+def test_an_interruption_ends_the_run_for_all_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, {})
+
+    def run(_self: t.Any, _artefact: str, *, last: bool) -> t.Any:
+        raise KeyboardInterrupt if last else InterruptedRunError("interrupted by SIGTERM")
+
+    def release(_self: Interruption) -> None:
+        raise InterruptedRunError("interrupted by SIGTERM")
+
+    monkeypatch.setattr(stores.Transfer, "run", run)
+    monkeypatch.setattr(Interruption, "release", release)
+    told: list[Result] = []
+    with pytest.raises(InterruptedRunError):
+        sender.send(
+            SETTINGS,
+            artefacts=SETTINGS.artefacts,
+            stores=["vault", "second"],
+            progress=Progress("test", stream=io.StringIO()),
+            interruption=Interruption(),
+            tell=told.append,
+        )
+    assert {result.store for result in told} == {"vault"}
+    assert world.begun == []
