@@ -102,7 +102,8 @@ sanity: venv-dev ## ansible-test sanity, on a copy of what git tracks
 	python tools/sanity.py
 
 molecule: venv-dev images ## Every scenario and a dozen faults on real systemd hosts, two at a time
-	python tools/scenarios.py $(SCENARIOS) faults
+	@# The longest first.
+	python tools/scenarios.py restore $(filter-out restore,$(SCENARIOS)) faults
 
 $(addprefix molecule-,$(SCENARIOS)): molecule-%: venv-dev images
 	molecule test --scenario-name $*

@@ -30,10 +30,10 @@ PLAIN, OURS = "zstd -dc FILE | psql -X -1", "dump-restore, all proofs"
 MEMORY_MB = 128
 # What a dump is of must belong to somebody who is no superuser, as under the policy.
 OWNER = "bench_owner"
-OWN = f"""
+OWN = """
 DO $$ DECLARE one record; BEGIN
   FOR one IN SELECT oid::regclass AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
-  LOOP EXECUTE format('ALTER TABLE %s OWNER TO {OWNER}', one.name); END LOOP; END $$
+  LOOP EXECUTE format('ALTER TABLE %s OWNER TO bench_owner', one.name); END LOOP; END $$
 """
 
 Row = dict[str, t.Any]
@@ -69,17 +69,19 @@ def measure_size(server: Server, sshd: Sshd, folder: Path, what: tuple[str, int]
     server.run_sql(database, OWN)
     folder.mkdir()
     sshd.own(folder)
-    ours = Ours(server, sshd, folder / "ours", database).way(OURS)
+    ours = Ours(server, sshd, folder / f"ours-{count}", database).way(OURS)
     ours.prepare()
     pipeline(ours.commands, server.pid)
     ours.finish()
-    (dump,) = (path for path in (folder / "ours" / "archive").glob("*.sql.zst") if ".globals." not in path.name)
+    (dump,) = (
+        path for path in (folder / f"ours-{count}" / "archive").glob("*.sql.zst") if ".globals." not in path.name
+    )
     found: list[Row] = [{"name": name, "size": size} for name in (PLAIN, OURS)]
     for number in range(runs):
         for row in found:
             print(f"  {number + 1} of {runs}: {row['name']}", flush=True)
             server.run_sql("postgres", "DROP DATABASE IF EXISTS bench_copy", "CHECKPOINT")
-            commands = plain(server, dump) if row["name"] == PLAIN else proved(server, dump, folder / "ours")
+            commands = plain(server, dump) if row["name"] == PLAIN else proved(server, dump, folder / f"ours-{count}")
             cost = pipeline(commands, server.pid)
             for key in ("wall_s", "cpu_s", "server_cpu_s", "peak_mb", "disk_bytes"):
                 row.setdefault(key, []).append(round(getattr(cost, key), 3))

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import json
+import re
 import struct
 import typing as t
 
@@ -44,6 +45,9 @@ NAMES = {
     "Arabic figures": "taaraxtak_٢٠٢٦-01-02-03.04.05.sql.zst",
     "shell": "$(id)_2026-01-02-03.04.05.sql.zst",
 }
+
+
+NO_NAME = re.compile("is not the name of a dump|this key may")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,10 +105,11 @@ def strange_names(estate: Estate) -> Seen:
                 continue
             answer = by_hand(estate.production, "pgbackup", [*command, verb], stdin)
             reason = refusal(answer)
-            if reason:
+            # For its name, and not for what else is wrong with it.
+            if NO_NAME.search(reason):
                 refused[f"{what} ({verb[:7]})"] = reason[:60]
             else:
-                allowed.append(f"{what} ({verb[:7]}): {answer.out[:60]}")
+                allowed.append(f"{what} ({verb[:7]}): {reason or answer.out[:60]}")
     return summary(refused, allowed)
 
 
@@ -187,7 +192,7 @@ def other_verbs(estate: Estate) -> Seen:
     refused, allowed = {}, []
     for verb in VERBS:
         answer = by_hand(estate.production, "pgbackup", [*command, *([verb] if verb else [])])
-        if refusal(answer):
+        if NO_NAME.search(refusal(answer)):
             refused[verb[:20] or "a shell"] = refusal(answer)[:60]
         else:
             allowed.append(f"{verb[:20]!r}: {answer.status} {answer.out[:60]} {answer.err[-100:]}")

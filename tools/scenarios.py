@@ -1,6 +1,7 @@
 """Run molecule scenarios two at a time, each as a process of its own with its output in build/molecule/NAME.log.
 
-usage: scenarios.py NAME...    `faults` stands for the short selection of the fault suite, which has hosts of its own too
+usage: scenarios.py NAME...
+`faults` stands for the short selection of the fault suite, which has hosts of its own too.
 Prints one line as each begins and ends, and the end of the log where one fails. Exit status 1 where any failed.
 """
 

@@ -269,6 +269,7 @@ proof:
   sample: {"tables": 7, "rows": 120000, "ddl": "equal"}
 """
 
+import contextlib
 import datetime as dt
 import getpass
 import typing as t
@@ -388,16 +389,18 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     interruption = Interruption()
     interruption.listen()
-    permission, target = permission_of(params), target_of(params)
-    material = material_of(params)
-    options = options_of(params, material)
-    plan = restoring.plan(material, options)
-    with Server(target, permission) as server:
-        names = (plan.database, params["database"], material.database)
-        policy = Policy(params, names, server) if params["policy"] is not None else None
-        if module.check_mode:
-            server.check(plan.needs)
-            return {"changed": True, **plan.document()}
+    with contextlib.ExitStack() as stack:
+        with restoring.untouched():
+            permission, target = permission_of(params), target_of(params)
+            material = material_of(params)
+            options = options_of(params, material)
+            plan = restoring.plan(material, options)
+            server = stack.enter_context(Server(target, permission))
+            names = (plan.database, params["database"], material.database)
+            policy = Policy(params, names, server) if params["policy"] is not None else None
+            if module.check_mode:
+                server.check(plan.needs)
+                return {"changed": True, **plan.document()}
         apply = None if policy is None else policy.apply
         report = restoring.restore(server, plan, options, apply_policy=apply, commit=interruption.hold)
     for sentence in [*warnings(policy.skipped if policy is not None else ()), *report.swapped.problems]:

@@ -153,6 +153,8 @@ def command_of(params: dict[str, t.Any]) -> list[str]:
         account = pwd.getpwnam(params["user"])
     except KeyError:
         raise ValueError(f"there is no user {params['user']} on this host: apply the role backup first") from None
+    if not (os.path.isfile(params["command"]) and os.access(params["command"], os.X_OK)):  # noqa: PTH113 (a string)
+        raise ValueError(f"{params['command']} can't be run: apply the role backup first")
     command = [params["command"], "--json"]
     command += [f"--artefact={artefact}" for artefact in params["artefacts"]]
     command += [f"--store={store}" for store in params["stores"]]
@@ -169,6 +171,8 @@ def plan(module: AnsibleModule) -> None:
     if not os.path.exists(params["settings"]):  # noqa: PTH110 (a module's path option is a string)
         msg = f"{params['settings']} is not there yet: a real run needs the role backup to have been applied"
         module.exit_json(changed=True, planned=[], msg=msg)
+    # What a real run would be refused for is no plan.
+    command_of(params)
     settings = read_settings(Settings, params["settings"])
     module.exit_json(changed=True, planned=planned(settings, params["artefacts"], params["stores"]))
 

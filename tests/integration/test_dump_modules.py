@@ -136,11 +136,27 @@ def test_what_was_stored_before_a_failure_is_reported_as_changed(hosts: Hosts, s
     assert [one["trailer"]["kind"] for one in done.values["manifests"]] == ["globals"]
 
 
-def test_an_account_that_is_not_there_is_named(hosts: Hosts) -> None:
-    done = stream(hosts, user="nobody-of-that-name")
+@pytest.mark.parametrize("check", [False, True])
+def test_an_account_that_is_not_there_is_named(hosts: Hosts, check: bool) -> None:
+    done = stream(hosts, check=check, user="nobody-of-that-name")
 
     assert done.failed
     assert "nobody-of-that-name" in done.msg
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("kind", ["absent", "folder", "plain"])
+def test_a_sender_that_can_not_be_run_is_named(hosts: Hosts, check: bool, kind: str) -> None:
+    command = hosts.folder / kind
+    if kind == "folder":
+        command.mkdir()
+    elif kind == "plain":
+        command.write_text("#!/bin/true\n")
+
+    done = stream(hosts, check=check, command=str(command))
+
+    assert done.failed
+    assert str(command) in done.msg
 
 
 def test_a_sender_that_answers_something_else_is_a_failure(hosts: Hosts) -> None:

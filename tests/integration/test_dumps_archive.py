@@ -100,24 +100,6 @@ def test_what_a_program_said_is_known_after_its_end() -> None:
     assert child.complaint() == "it failed with exit status 3: why"
 
 
-def test_what_is_being_archived_is_its_owners_alone(store: Store) -> None:
-    """Whoever may open a partial could hold its lock, and the archiver would take it for one under way."""
-    assert store.give()["ok"]
-    store.sabotage(f"""
-import os
-real = os.fsync
-def look(descriptor):
-    path = os.readlink(f"/proc/self/fd/{{descriptor}}")
-    if path.endswith(".partial") and os.path.dirname(path).endswith("/archive"):
-        with open({str(store.folder / "modes")!r}, "a") as file:
-            file.write(f"{{os.fstat(descriptor).st_mode & 0o777:o}} ")
-    real(descriptor)
-os.fsync = look
-""")
-    assert archive(store) == ""
-    assert (store.folder / "modes").read_text().split() == ["400", "440", "440"]
-
-
 def test_an_empty_folder_is_no_failure(store: Store) -> None:
     assert archive(store) == ""
 

@@ -454,3 +454,22 @@ def test_streams_that_nobody_reads_change_nothing(hosts: Hosts, arguments: list[
     assert (good.returncode, bad.returncode) == (0, 1)
     assert json.loads(heard.read_bytes())["ok"] is False
     assert len(hosts.files()) == 4
+
+
+def test_what_pg_dump_warns_of_is_shown_although_the_dump_is_whole(hosts: Hosts, server: Server) -> None:
+    programs, real = hosts.folder / "bin", server.cluster.bindir
+    programs.mkdir()
+    (programs / "pg_dumpall").symlink_to(real / "pg_dumpall")
+    (programs / "pg_dump").write_text(
+        f"#!{sys.executable} -I\nimport os, sys\nif '--version' not in sys.argv:\n"
+        "    sys.stderr.write('pg_dump: warning: subscriptions\\nnot dumped\\n')\n"
+        f"os.execv({str(real / 'pg_dump')!r}, ['pg_dump', *sys.argv[1:]])\n"
+    )
+    (programs / "pg_dump").chmod(0o755)
+    hosts.configure_source(bindir=str(programs))
+
+    done = hosts.send()
+
+    assert done.returncode == 0, done.stderr
+    assert "warning: pg_dump: pg_dump: warning: subscriptions not dumped\n" in done.stderr
+    hosts.dump()

@@ -11,11 +11,9 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.dumps import folder
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.folder import PARTIAL_AGE, Folder, sweep
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.frames import END, prefix, section
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.manifest import encode
-from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.processes import DumpError
 from ansible_collections.taaraxtak.production.tests.integration.dumps_hosts import until
 from ansible_collections.taaraxtak.production.tests.integration.dumps_offers import DATA, NAME, Store, name_of
 
@@ -362,83 +360,6 @@ def test_a_signal_before_the_commit_leaves_nothing(store: Store) -> None:
     assert store.files() == []
 
 
-@pytest.mark.parametrize("where", ["fsync", "clean", "hold_signals"])
-def test_two_signals_at_once_leave_nothing(store: Store, where: str) -> None:
-    """As systemd sends them to a session that it ends: the second while the first is cleaned up after."""
-    store.sabotage(
-        f"""
-import os, signal
-def strike(*arguments):
-    for number in (signal.SIGTERM, signal.SIGHUP) if {where != "clean"} else (signal.SIGHUP,):
-        os.kill(os.getpid(), number)
-"""
-        + {
-            "fsync": "os.fsync = strike",
-            "hold_signals": """
-def full(*arguments):
-    raise OSError(28, "No space left on device")
-os.fsync, real = full, reception.hold_signals
-def hold():
-    strike()
-    real()
-reception.hold_signals = hold
-""",
-            "clean": """
-def first(*arguments):
-    os.kill(os.getpid(), signal.SIGTERM)
-os.fsync, real = first, reception.hold_signals
-def hold():
-    strike()
-    real()
-reception.hold_signals = hold
-""",
-        }[where]
-    )
-    assert store.give()["reason"].startswith("interrupted by SIG")
-    assert store.files() == []
-
-
-def test_a_lock_that_is_never_given_back_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "LOCK_TIMEOUT", 0.3)
-    held = Folder(str(tmp_path))
-    with held.alone(), pytest.raises(DumpError, match="has held the lock of"), held.alone():
-        pass
-
-
-def test_whoever_may_open_a_folder_can_not_lock_it_where_it_has_a_lock_of_its_own(tmp_path: Path) -> None:
-    path = tmp_path / "archive"
-    path.mkdir()
-    lock = tmp_path / "archive.lock"
-    lock.mkdir()
-    descriptor = os.open(path, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    other = os.open(lock, os.O_RDONLY)
-    with Folder(str(path)).alone(), pytest.raises(BlockingIOError):
-        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    os.close(descriptor)
-    os.close(other)
-
-
-def test_a_file_is_made_though_somebody_looks_whether_it_is_being_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The look takes the lock for a moment, between the making of the file and its own lock."""
-    real = os.open
-    looking: list[subprocess.Popen[bytes]] = []
-
-    def slow(path: str, flags: int, *more: t.Any, **options: t.Any) -> int:
-        descriptor = real(path, flags, *more, **options)
-        if flags & os.O_CREAT:
-            looking.append(subprocess.Popen(["flock", "-s", tmp_path / path, "sleep", "1"]))
-            time.sleep(0.5)
-        return descriptor
-
-    monkeypatch.setattr(os, "open", slow)
-    os.close(Folder(str(tmp_path)).create("made"))
-    assert [each.wait() for each in looking] == [0]
-
-
 @pytest.mark.parametrize(("method", "call"), [("link", 1), ("sync", 1), ("link", 2), ("sync", 2)])
 def test_a_commit_that_the_disk_fails_leaves_nothing(store: Store, method: str, call: int) -> None:
     strike(store, method, call, failing=True)
@@ -484,6 +405,42 @@ folder.Folder.link = late
     assert [(store.incoming / name).stat().st_size for name in store.files()] == [0]
 
 
+@pytest.mark.parametrize("where", ["fsync", "clean", "hold_signals"])
+def test_two_signals_at_once_leave_nothing(store: Store, where: str) -> None:
+    """As systemd sends them to a session that it ends: the second while the first is cleaned up after."""
+    store.sabotage(
+        f"""
+import os, signal
+def strike(*arguments):
+    for number in (signal.SIGTERM, signal.SIGHUP) if {where != "clean"} else (signal.SIGHUP,):
+        os.kill(os.getpid(), number)
+"""
+        + {
+            "fsync": "os.fsync = strike",
+            "hold_signals": """
+def full(*arguments):
+    raise OSError(28, "No space left on device")
+os.fsync, real = full, reception.hold_signals
+def hold():
+    strike()
+    real()
+reception.hold_signals = hold
+""",
+            "clean": """
+def first(*arguments):
+    os.kill(os.getpid(), signal.SIGTERM)
+os.fsync, real = first, reception.hold_signals
+def hold():
+    strike()
+    real()
+reception.hold_signals = hold
+""",
+        }[where]
+    )
+    assert store.give()["reason"].startswith("interrupted by SIG")
+    assert store.files() == []
+
+
 # --- What dead runs leave -------------------------------------------------------------------------------------------
 
 
@@ -518,24 +475,16 @@ def test_data_without_a_manifest_is_swept_a_day_later(store: Store) -> None:
     os.utime(alone, (0, 0))
     other = store.incoming / "notes.txt"
     other.write_bytes(b"x")
-    incoming = Folder(str(store.incoming))
+    folder = Folder(str(store.incoming))
 
-    sweep(incoming, time.time() + PARTIAL_AGE - 60, data=True)
+    sweep(folder, time.time() + PARTIAL_AGE - 60, data=True)
     assert alone.exists()
 
-    # In the archive it is left to people.
-    sweep(incoming, time.time() + PARTIAL_AGE + 60)
+    # As in the archive, where a manifest that was lost must not take its data with it.
+    sweep(folder, time.time() + PARTIAL_AGE + 60)
     assert alone.exists()
 
-    # Its manifest is just being written.
-    manifest = store.incoming / f"{name_of(3)}.manifest.json.partial"
-    with manifest.open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        sweep(incoming, time.time() + PARTIAL_AGE + 60, data=True)
-        assert alone.exists()
-    manifest.unlink()
-
-    sweep(incoming, time.time() + PARTIAL_AGE + 60, data=True)
+    sweep(folder, time.time() + PARTIAL_AGE + 60, data=True)
     assert not alone.exists()
     assert store.files() == sorted([*WHOLE, other.name])
 

@@ -15,7 +15,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 MARKETSHARE = "public.provider_marketshare"
-HOSTS = {"PRODUCTION": "production", "STORE": "store"}
+# What a person puts for the capitals.
+GIVEN = {
+    "PRODUCTION": "production",
+    "STORE": "store",
+    "KEY": str(ROOT / "build" / "molecule" / "restore" / "reader"),
+}
 
 
 def commands(test: str) -> list[str]:
@@ -40,7 +45,7 @@ def run(request: t.Any, play: t.Any, production: t.Any, store: t.Any) -> t.Calla
             argv = shlex.split(line)
             if argv[:3] == ["ansible-playbook", "-i", "INVENTORY"]:
                 options = dict(pair.split("=", 1) for pair in argv[5::2])
-                given = {key: {**HOSTS, **(words or {})}.get(value, value) for key, value in options.items()}
+                given = {key: {**GIVEN, **(words or {})}.get(value, value) for key, value in options.items()}
                 said.append(play(argv[3], **given, **variables))
             else:
                 assert (argv[0], argv[2]) == ("ssh", "sudo"), line

@@ -204,8 +204,11 @@ class Publication:
             os.close(self._files.pop())
 
 
-def sweep(folder: Folder, now: float) -> None:
-    """Remove what dead runs left behind: partials too old, and data that was named but has no manifest."""
+def sweep(folder: Folder, now: float, *, data: bool = False) -> None:
+    """Remove what dead runs left behind: partials too old, and, with *data*, data that was named but has no manifest.
+
+    In the archive data stays: a manifest may have been lost, and what it was of is not to be lost with it.
+    """
     for partial in folder.names():
         if not partial.endswith(PARTIAL_SUFFIX):
             continue
@@ -223,12 +226,15 @@ def sweep(folder: Folder, now: float) -> None:
                 folder.unlink(name)
         folder.unlink(partial)
         syslog.syslog(syslog.LOG_WARNING, f"removed {partial}, left by a run that is dead")
-    for name in unproved(folder.names()):
+    for name in unproved(folder.names()) if data else ():
         found = folder.stat(name)
         # Its ctime: what is just being copied here with its times kept is young, and its manifest may follow.
         if found is None or not stat.S_ISREG(found.st_mode) or now - found.st_ctime < PARTIAL_AGE:
             continue
-        if folder.stat(DumpName.parse(name).manifest) is None:
+        manifest = DumpName.parse(name).manifest
+        if any(folder.live(f"{file}{PARTIAL_SUFFIX}") for file in (name, manifest)):
+            continue
+        if folder.stat(manifest) is None:
             folder.unlink(name)
             syslog.syslog(syslog.LOG_WARNING, f"removed {name}, which has had no manifest for a day")
 

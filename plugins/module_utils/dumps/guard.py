@@ -13,6 +13,8 @@ import typing as t
 
 from .processes import Child, say
 
+# So begins what the sender shows of a dump that went well.
+WARNING = "warning: "
 # Seconds for ending what runs: a server that lives takes none of them.
 _LAST_RESORT = 5
 
@@ -60,6 +62,10 @@ class Guard:
         """End what *session* runs too."""
         with self._lock:
             self._sessions.append(session)
+
+    def warn(self, text: str) -> None:
+        """Tell the sender what does not end anything."""
+        say(self._program, f"{WARNING}{text}", error=True)
 
     def _watch_input(self) -> None:
         more = b""

@@ -155,6 +155,9 @@ class Pipeline:
             problems.append(str(task.error))
         if problems:
             raise DumpError("; ".join(problems))
+        for child in self._children:
+            if said := " ".join(child.said().split()):
+                self._guard.warn(f"{child.name}: {said}")
         return Output(bytes=size, sha256=digest.hexdigest()), task.result
 
     def close(self) -> None:

@@ -45,12 +45,18 @@ class Reception:
         except OSError as error:
             raise DumpError(f"the dump could not be written: {error}") from error
         finally:
-            hold_signals()
             try:
-                self._publication.clean()
-            except OSError as error:
-                # The answer is about the dump; what is left lying about is swept another day.
-                syslog.syslog(syslog.LOG_WARNING, f"what is left of the transfer could not be removed: {error}")
+                # A signal that came before is handled, and raises, in here.
+                hold_signals()
+            finally:
+                self._clean()
+
+    def _clean(self) -> None:
+        try:
+            self._publication.clean()
+        except OSError as error:
+            # The answer is about the dump; what is left lying about is swept another day.
+            syslog.syslog(syslog.LOG_WARNING, f"what is left of the transfer could not be removed: {error}")
 
     def _receive(self) -> Ack:
         decoder = StreamDecoder()

@@ -15,8 +15,10 @@ import dataclasses
 import fcntl
 import json
 import os
+import pwd
 import sys
 import typing as t
+from pathlib import Path
 
 from . import notify
 from .config import read_settings
@@ -27,6 +29,21 @@ from .transfer import InterruptedRunError, Interruption
 
 PROGRAM = "dump-send"
 CONFIG = "/etc/taaraxtak/dump-send.json"
+
+
+def refuse_root(lock_file: str) -> None:
+    """DumpError for root where another account sends: root's lock could not be opened by it any more."""
+    try:
+        owner = Path(lock_file).parent.stat().st_uid
+    except OSError:
+        # The lock itself says it better.
+        return
+    if os.geteuid() == 0 and owner != 0:
+        try:
+            account = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            account = f"#{owner}"
+        raise DumpError(f"root may not send dumps here: start it as {account}: runuser -u {account} -- {PROGRAM}")
 
 
 @contextlib.contextmanager
@@ -108,6 +125,7 @@ def main(config: str = CONFIG) -> int:
             artefacts = _chosen(given.artefact, settings.artefacts, "artefact")
             stores = _chosen(given.store, known, "store")
             partial = (artefacts, stores) != (list(settings.artefacts), known)
+            refuse_root(settings.lock_file)
             with only_one(settings.lock_file):
                 send(
                     settings,

@@ -13,6 +13,7 @@ import threading
 import typing as t
 
 from .frames import Section, StreamDecoder
+from .guard import WARNING
 from .manifest import Request, encode
 from .processes import MESSAGE_LIMIT, Child, Clock, DumpError, write_all
 
@@ -91,6 +92,10 @@ class Source:
         self._listening.join(LAST_WORDS)
         if self._child.process.stderr is not None:
             self._child.process.stderr.close()
+
+    def warnings(self) -> list[str]:
+        """What it said of dumps that went well; all of it once it has ended."""
+        return [text for text in self._said if f": {WARNING}" in text]
 
     def _words(self) -> str:
         self._listening.join(LAST_WORDS)

@@ -78,7 +78,7 @@ class Settings:
 def receive(settings: Settings) -> Ack:
     """The verb ``receive``: the stream is on stdin."""
     incoming, archive = Folder(settings.incoming), Folder(settings.archive)
-    sweep(incoming, time.time())
+    sweep(incoming, time.time(), data=True)
     widen(STDIN)
     limits = Limits(
         dump=settings.max_bytes,
@@ -236,11 +236,20 @@ class _InterruptedError(SystemExit):
     """Asked to end: no verb takes it for the failure of one dump among others."""
 
 
+def _alone() -> None:
+    """Another signal that asks to end, such as the HUP after a session's TERM, must not come into what is put away."""
+    for other in ENDING_SIGNALS:
+        # Not SIG_IGN, which children would inherit.
+        signal.signal(other, lambda _number, _frame: None)
+
+
 def _interrupted(number: int, frame: types.FrameType | None) -> None:
+    _alone()
     raise DumpError(f"interrupted by {signal.Signals(number).name}")
 
 
 def _ended(number: int, frame: types.FrameType | None) -> None:
+    _alone()
     raise _InterruptedError(f"{PROGRAM}: interrupted by {signal.Signals(number).name}")
 
 

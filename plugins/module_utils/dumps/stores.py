@@ -208,6 +208,8 @@ class Delivery:
             finally:
                 source.end()
                 self._progress.end()
+                for warning in source.warnings():
+                    self._progress.say(warning, error=True)
             if error is not None and not isinstance(error, RefusedError | SourceFailedError):
                 # The next would go the same way: it has its turn in the next attempt.
                 self._fail(rest, error)
@@ -221,9 +223,9 @@ class Delivery:
         result = self.results[artefact]
         result.attempts += 1
         try:
-            trailer, signature = Transfer(source, self._store.command, clock, self._interruption).run(
-                artefact, last=last
-            )
+            trailer, signature = Transfer(
+                source, self._store.command, clock, self._interruption, idle=settings.idle_timeout
+            ).run(artefact, last=last)
         except DumpError as error:
             result.seconds += time.monotonic() - began
             result.failed(error)

@@ -31,6 +31,7 @@ ABORT_TIMEOUT = 2.0
 # When the answer is lost the store may still be writing to its disk: so it is asked again.
 SETTLE_DELAYS = (0.0, 1.0, 5.0)
 SETTLE_TIMEOUT = 60.0
+SETTLING = sum(SETTLE_DELAYS) + len(SETTLE_DELAYS) * SETTLE_TIMEOUT
 
 
 class InterruptedRunError(DumpError):
@@ -92,9 +93,22 @@ class Interruption:
 
 
 class Transfer:
-    """What flows between the source's next stream and one connection to a store."""
+    """What flows between the source's next stream and one connection to a store.
 
-    def __init__(self, source: Source, command: t.Sequence[str], clock: Clock, interruption: Interruption) -> None:
+    The source may have begun while the store was still asked about the dump before: for that long, in which the store
+    may be silent for *idle* seconds, its name waits to be read.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        command: t.Sequence[str],
+        clock: Clock,
+        interruption: Interruption,
+        *,
+        idle: float = 0.0,
+    ) -> None:
+        self._oldest = NAME_AGE + dt.timedelta(seconds=idle + SETTLING)
         self._source = source
         self._command = command
         self._clock = clock
@@ -158,7 +172,7 @@ class Transfer:
         if header.name.artefact != artefact:
             raise DumpError(f"the source dumps {header.name.artefact}, not {artefact}")
         age = dt.datetime.now(dt.UTC) - header.name.started
-        if not -NAME_AGE < age < NAME_AGE:
+        if not -NAME_AGE < age < self._oldest:
             raise DumpError(f"the source names its dump {header.name}, but it is {utc_text(header.name.started + age)}")
         return header, content
 

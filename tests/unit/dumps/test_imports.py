@@ -11,7 +11,7 @@ import pytest
 DUMPS = Path(__file__).resolve().parents[3] / "plugins" / "module_utils" / "dumps"
 CORE = {
     *("counts", "ddl", "frames", "freshness", "globals_scan", "incidents", "manifest", "metrics", "names", "reader"),
-    *("retention", "scan", "restore/proof", "restore/roles", "restore/text"),
+    *("retention", "scan", "restore/named", "restore/proof", "restore/roles", "restore/text"),
 }
 DRIVER = {"postgres", "restore/session", "restore/trials"}
 # What runs in the drill's sandbox alone, where the package `access` lies beside this one.

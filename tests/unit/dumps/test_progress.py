@@ -89,3 +89,10 @@ def test_a_stream_that_is_closed_changes_nothing(monkeypatch: pytest.MonkeyPatch
     stream.close()
     monkeypatch.setattr(sys, "stdout", stream)
     say("dump-send", "the dump is stored")
+
+
+@pytest.mark.parametrize(("left", "said"), [(7.4, "about 7 s left"), (125.0, "about 2 min 5 s left"), (None, "")])
+def test_what_is_left_is_said_where_it_is_known(left: float | None, said: str) -> None:
+    line = describe({**STATE, "left": left}, 10.0)
+    assert line.endswith(said)
+    assert ("left" in line) == bool(said)

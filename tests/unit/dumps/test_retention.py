@@ -113,7 +113,7 @@ def test_one_host_pushes_nothing_of_another_out() -> None:
 
 
 def test_a_dump_whose_drill_failed_takes_no_place_and_stays_for_people() -> None:
-    day = NIGHTS[1].received.replace(hour=0)
+    day = NIGHTS[5].received.replace(hour=0)
     failed = [dump(day + number * dt.timedelta(minutes=1), failed=True) for number in range(50)]
     names = kept([*NIGHTS, *failed], Policy(), NOW)
     assert names == kept(NIGHTS, Policy(), NOW) | {one.name for one in failed}

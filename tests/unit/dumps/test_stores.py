@@ -5,7 +5,12 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import io
+import json
+import os
+import pwd
+import sys
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps import sender, stores
@@ -60,8 +65,11 @@ class World:
             def end(self) -> None:
                 pass
 
+            def warnings(self) -> list[str]:
+                return []
+
         class Transfer:
-            def __init__(self, *_arguments: t.Any) -> None:
+            def __init__(self, *_arguments: t.Any, idle: float) -> None:
                 pass
 
             def run(self, artefact: str, *, last: bool) -> t.Any:
@@ -198,3 +206,35 @@ def test_an_interruption_ends_the_run_for_all_stores(monkeypatch: pytest.MonkeyP
         )
     assert {result.store for result in told} == {"vault"}
     assert world.begun == []
+
+
+def test_root_does_not_take_the_lock_of_the_account_that_sends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    if tmp_path.stat().st_uid == 0:
+        sender.refuse_root(str(lock))
+        os.chown(tmp_path, 65534, 65534)
+    account = pwd.getpwuid(tmp_path.stat().st_uid).pw_name
+    with pytest.raises(DumpError, match=f"start it as {account}: runuser -u {account} -- dump-send"):
+        sender.refuse_root(str(lock))
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    sender.refuse_root(str(lock))
+
+
+def test_root_is_refused_before_it_makes_the_lock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: str) -> None:
+        raise DumpError(f"no root for {path}")
+
+    lock, settings = tmp_path / "lock", tmp_path / "settings.json"
+    words = {"source_command": ["/bin/false"], "stores": [{"name": "vault", "command": ["/bin/false"]}]}
+    more = {"databases": ["a"], "lock_file": str(lock), "notify_file": str(tmp_path / "notify.json")}
+    settings.write_text(json.dumps({**words, **more}))
+    monkeypatch.setattr(sender, "refuse_root", refuse)
+    monkeypatch.setattr(sender, "hold_signals", lambda: None)
+    monkeypatch.setattr(Interruption, "listen", lambda _self: None)
+    monkeypatch.setattr(sys, "argv", ["dump-send"])
+    assert sender.main(str(settings)) == 1
+    assert f"no dump was stored: no root for {lock}" in capsys.readouterr().err
+    assert not lock.exists()

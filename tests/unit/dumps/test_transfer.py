@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.frames import Section
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.manifest import Header, encode
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import utc_text
-from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.processes import Clock
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.processes import Clock, DumpError
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.transfer import (
     Interruption,
     RefusedError,
@@ -60,7 +60,8 @@ class Source:
 
 def transfer(source: Source, store: str, *, idle: float = 20.0) -> Transfer:
     command = [sys.executable, "-I", "-c", store]
-    source.transfer = Transfer(t.cast(t.Any, source), command, Clock(idle=idle, overall=3600.0), Interruption())
+    clock = Clock(idle=20.0, overall=3600.0)
+    source.transfer = Transfer(t.cast(t.Any, source), command, clock, Interruption(), idle=idle)
     return t.cast(Transfer, source.transfer)
 
 
@@ -68,3 +69,14 @@ def test_a_store_that_refuses_while_the_trailer_is_written_is_heard() -> None:
     with pytest.raises(RefusedError, match="the disk is full") as caught:
         transfer(Source(), REFUSING).run("taaraxtak", last=True)
     assert caught.value.final
+
+
+def test_a_dump_that_waited_while_the_one_before_it_was_settled_is_taken() -> None:
+    with pytest.raises(RefusedError):
+        transfer(Source(dt.timedelta(minutes=15)), REFUSING, idle=900.0).run("taaraxtak", last=True)
+
+
+@pytest.mark.parametrize("minutes", [-6, 24])
+def test_a_dump_with_a_name_from_another_time_is_none(minutes: int) -> None:
+    with pytest.raises(DumpError, match="the source names its dump"):
+        transfer(Source(dt.timedelta(minutes=minutes)), REFUSING, idle=900.0).run("taaraxtak", last=True)

@@ -10,6 +10,7 @@ child's environment either.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -127,25 +128,17 @@ def main() -> int:
         progress.take(state)
 
     try:
-        # Out of the environment, which children inherit.
-        target, database = target_of(os.environ.pop(URL, ""), bindir=given.bindir)
-        material = _material(given)
-        options = restoring.Options(
-            database=given.into or database,
-            owner=given.owner,
-            keep_previous=given.keep_previous,
-            signers=found_signers(os.path.abspath(given.signers) if given.signers else ""),  # noqa: PTH100
-            unproved=given.unproved,
-            create_roles=not given.keep_roles,
-            identity=os.path.abspath(given.identity) if given.identity else "",  # noqa: PTH100
-            **{name: shutil.which(name) or f"/usr/bin/{name}" for name in ("zstd", "gzip", "age")},
-        )
-        plan = restoring.plan(material, options)
-        with Server(target, Permission(production=own_name())) as server:
-            if given.check:
-                server.check(plan.needs)
-                progress.say(_announced(plan))
-                return 0
+        with contextlib.ExitStack() as stack:
+            with restoring.untouched():
+                # Out of the environment, which children inherit.
+                target, database = target_of(os.environ.pop(URL, ""), bindir=given.bindir)
+                options = _options(given, database)
+                plan = restoring.plan(_material(given), options)
+                server = stack.enter_context(Server(target, Permission(production=own_name())))
+                if given.check:
+                    server.check(plan.needs)
+                    progress.say(_announced(plan))
+                    return 0
             report = restoring.restore(server, plan, options, show=show, commit=interruption.hold)
     except (DumpError, ValueError, OSError) as error:
         progress.say(str(error) or type(error).__name__, error=True)
@@ -181,12 +174,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _options(given: argparse.Namespace, database: str) -> restoring.Options:
+    return restoring.Options(
+        database=given.into or database,
+        owner=given.owner,
+        keep_previous=given.keep_previous,
+        signers=found_signers(_whole(given.signers)),
+        unproved=given.unproved,
+        create_roles=not given.keep_roles,
+        identity=_whole(given.identity),
+        **{name: shutil.which(name) or f"/usr/bin/{name}" for name in ("zstd", "gzip", "age")},
+    )
+
+
+def _whole(path: str) -> str:
+    """Programs are started elsewhere, so that a path from here must be whole; "" stays that."""
+    return os.path.abspath(path) if path else ""  # noqa: PTH100 (a word of a command line)
+
+
 def _material(given: argparse.Namespace) -> Material:
     if given.file:
-        # Programs are started elsewhere, so that a path from here must be whole.
-        return from_file(os.path.abspath(given.file))  # noqa: PTH100
-    paths = [os.path.abspath(path) if path else "" for path in (given.key, given.known_hosts)]  # noqa: PTH100
-    return from_command(reader_command(given.store, *paths), name=given.name, database=given.database)
+        return from_file(_whole(given.file))
+    command = reader_command(given.store, _whole(given.key), _whole(given.known_hosts))
+    return from_command(command, name=given.name, database=given.database)
 
 
 def _announced(plan: restoring.Plan) -> str:

@@ -18,6 +18,7 @@ import types
 import typing as t
 
 from ..processes import DumpError
+from .named import OwnChange
 from .outside import refuse_changes, state
 from .psql import Login
 from .session import ServerError, Session, composed, listed, named
@@ -125,6 +126,30 @@ class Restorer:
             quoted = self._session.rows(composed("SELECT 'the role ' || quote_ident(unnest({}))", made))
             self._before |= {name: now[name] for (name,) in quoted if name in now}
         return made
+
+    def change_own(self, changes: t.Iterable[OwnChange]) -> None:
+        """What the dump changes of PostgreSQL's own privileges: here, since who restores may not.
+
+        Taking is always allowed. What everybody may use may be given, before it is taken from everybody: nothing else,
+        for a dump could give itself the server's files.
+        """
+        if not self._roles:
+            return
+        ordered = sorted(changes, key=lambda change: not change.grant)
+        with contextlib.closing(self._server.open(self._copy)) as session, session.transaction():
+            for change in ordered:
+                # The name is as the dump has it, where it can only be one: quoted, its arguments would be part of it.
+                what = composed(f"ALL ON {change.kind} {change.name}")
+                who = named(change.role) if change.role else composed("PUBLIC")
+                if not change.grant:
+                    session.rows(composed("REVOKE {} FROM {}", what, who))
+                elif change.role and _everybodys(session, change):
+                    session.rows(composed("GRANT {} TO {}", what, who))
+                else:
+                    raise DumpError(
+                        f"the dump gives {change.role or 'everybody'} {change.name}, which is PostgreSQL's own and not "
+                        "for everybody: it restores in a sandbox alone"
+                    )
 
     def _make(self) -> None:
         """The roles, in one transaction."""
@@ -243,6 +268,12 @@ class Restorer:
             remove(self._server, self._roles)
         if self._admitted and not self._settled:
             remove(self._server, self._admitted)
+
+
+def _everybodys(session: Session, change: OwnChange) -> bool:
+    """Whether PUBLIC has the privilege that is given, on a function."""
+    query = "SELECT has_function_privilege('public', {}::regprocedure, 'EXECUTE')"
+    return change.kind == "FUNCTION" and bool(session.rows(composed(query, change.name))[0][0])
 
 
 def _quoted(name: str) -> str:

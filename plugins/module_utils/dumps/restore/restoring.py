@@ -148,6 +148,15 @@ class Report:
         }
 
 
+@contextlib.contextmanager
+def untouched() -> t.Iterator[None]:
+    """What fails in the block comes before anything is made, and says so."""
+    try:
+        yield
+    except (DumpError, ValueError, OSError) as error:
+        raise DumpError(f"{str(error) or type(error).__name__}; nothing was changed") from error
+
+
 def plan(material: Material, options: Options) -> Plan:
     """What *material* is and needs, its signature checked first; no server is asked. DumpError where it is refused."""
     signed_by = check_signature(material, options.signers, unproved=options.unproved)
@@ -285,6 +294,7 @@ class _Restore:
                     raise DumpError(f"{problem}{_where(scanner)}")
             finally:
                 psql.end()
+        restorer.change_own(named.own)
         return scanner
 
     def _compare(self, scanned: Scanned) -> None:
