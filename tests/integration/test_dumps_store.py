@@ -14,6 +14,9 @@ import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.folder import PARTIAL_AGE, Folder, sweep
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.frames import END, prefix, section
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.manifest import encode
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import DumpName
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.processes import DumpError
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.quota import Limits, Room
 from ansible_collections.taaraxtak.production.tests.integration.dumps_hosts import until
 from ansible_collections.taaraxtak.production.tests.integration.dumps_offers import DATA, NAME, Store, name_of
 
@@ -439,6 +442,26 @@ reception.hold_signals = hold
     )
     assert store.give()["reason"].startswith("interrupted by SIG")
     assert store.files() == []
+
+
+def test_two_that_come_at_once_do_not_overrun_the_quota(tmp_path: Path) -> None:
+    incoming, archive = tmp_path / "incoming", tmp_path / "archive"
+    for made in (incoming, archive):
+        made.mkdir()
+    limits = Limits(dump=1000, all=1500, reserve=0, a_day=10)
+    first, second = (Room(limits, Folder(str(incoming)), Folder(str(archive))) for _ in range(2))
+    for room, day in ((first, 1), (second, 2)):
+        # Neither sees more of the other than that it has begun.
+        room.look(DumpName.parse(name_of(day)))
+        (incoming / f"{name_of(day)}.partial").write_bytes(b"")
+    for day in (1, 2):
+        (incoming / f"{name_of(day)}.partial").write_bytes(bytes(1000))
+
+    first.settle(1000)
+    (incoming / f"{name_of(1)}.partial").rename(incoming / name_of(1))
+    with pytest.raises(DumpError, match="used up meanwhile") as refused:
+        second.settle(1000)
+    assert not refused.value.final
 
 
 # --- What dead runs leave -------------------------------------------------------------------------------------------

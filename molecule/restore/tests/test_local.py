@@ -55,7 +55,8 @@ def counted(address: str, table: str) -> int:
     return int(as_developer(address, f"SELECT count(*) FROM {table}")[0][0])
 
 
-def test_a_developer_has_every_row_of_the_dump(address, store):
+def test_a_developer_has_every_row_of_the_dump(address, store, play):
+    play("playbooks/local.yml")  # the drill's tests have made newer dumps
     dump = newest(store)
     assert len(dump["tables"]) >= 4
     assert {table: counted(address, table) for table in dump["tables"]} == dump["tables"]

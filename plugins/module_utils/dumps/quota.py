@@ -43,7 +43,9 @@ class Room:
     def look(self, name: DumpName) -> None:
         """DumpError where there is no room for *name*, to judge by the last dump of its kind."""
         self._used = 0
-        last, came, today = 0.0, set(), time.time() - DAY
+        last, today = 0.0, time.time() - DAY
+        came: set[DumpName] = set()
+        coming: set[DumpName] = set()
         for folder in (self._incoming, self._archive):
             for file in folder.names():
                 found = folder.stat(file)
@@ -55,12 +57,33 @@ class Room:
                     continue
                 if found.st_mtime > today and not self._adopted(folder, owner):
                     came.add(owner)
+                    if file.endswith(PARTIAL_SUFFIX):
+                        coming.add(owner)
                 data = folder.stat(str(owner))
                 if owner.artefact == name.artefact and data is not None and found.st_mtime >= last:
                     last, self._expected = found.st_mtime, data.st_size * GROWTH[0] // GROWTH[1]
         if len(came) >= self._limits.a_day:
-            raise FinalError(f"{len(came)} dumps came within a day, and no more than {self._limits.a_day} may")
+            # Those that are still coming may come to nothing.
+            kind = FinalError if len(came - coming) >= self._limits.a_day else DumpError
+            raise kind(f"{len(came)} dumps came within a day, and no more than {self._limits.a_day} may")
         self.check(0)
+
+    def settle(self, size: int) -> None:
+        """DumpError where, once all of its *size* bytes are here, others that came meanwhile have used the quota up.
+
+        To be called where nobody else gives a name: what has names is then never more than the quota.
+        """
+        used = 0
+        for folder in (self._incoming, self._archive):
+            for file in folder.names():
+                found = folder.stat(file)
+                if found is not None and stat.S_ISREG(found.st_mode) and not file.endswith(PARTIAL_SUFFIX):
+                    used += found.st_size
+        if used + size > self._limits.all:
+            raise DumpError(
+                f"the store's quota was used up meanwhile: {used} bytes lie there, this dump has {size}, and all may "
+                f"have {self._limits.all}"
+            )
 
     def within(self, size: int) -> None:
         """DumpError where *size* bytes are more than one dump may have."""

@@ -124,11 +124,13 @@ class Reception:
         descriptor = self._publication.create(name.manifest)
         write_all(descriptor, encode(manifest.document()), b"\n")
         os.fsync(descriptor)
-        # Up to the answer: interrupted in between, it would deny a dump that is there.
-        hold_signals()
-        self._publication.publish(str(name))
-        self._publication.publish(name.manifest)
-        self._publication.committed = True
+        with self._incoming.alone():
+            self._room.settle(self._size)
+            # Up to the answer: interrupted in between, it would deny a dump that is there.
+            hold_signals()
+            self._publication.publish(str(name))
+            self._publication.publish(name.manifest)
+            self._publication.committed = True
         return Ack(name=str(name), bytes=trailer.bytes, sha256=trailer.sha256)
 
 
