@@ -1,13 +1,14 @@
 # Copyright (c) The taaraxtak.production authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Was a trailer signed by the host that made the dump? ssh-keygen answers; the public keys are in a file of root's."""
+"""Who signed this? ssh-keygen answers, and signs; the public keys that count are in a file of root's."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import os
+import subprocess
 import typing as t
 
 from .manifest import SIGNATURE_NAMESPACE
@@ -21,17 +22,23 @@ TIMEOUT = 60.0
 
 @dataclasses.dataclass(frozen=True)
 class Signers:
-    """Whose signatures count: the path of an ``allowed_signers`` file (ssh-keygen(1)), and of ssh-keygen."""
+    """Whose signatures count: the path of an ``allowed_signers`` file (ssh-keygen(1)), and of ssh-keygen.
+
+    *what* is signed is a word of sentences, *namespace* what it is signed for; *made_by* says who writes the file.
+    """
 
     path: str = SIGNERS
     keygen: str = KEYGEN
+    what: str = "dump"
+    namespace: str = SIGNATURE_NAMESPACE
+    made_by: str = "run the role dump_store"
 
     def verify(self, message: bytes, signature: str) -> str:
         """The name of whose armoured *signature* of *message* this is; FinalError where it is nobody's."""
         if not signature.strip():
-            raise FinalError("the dump is not signed")
+            raise FinalError(f"the {self.what} is not signed")
         if not os.access(self.path, os.R_OK):
-            raise FinalError(f"the keys that may sign could not be read from {self.path}: run the role dump_store")
+            raise FinalError(f"the keys that may sign could not be read from {self.path}: {self.made_by}")
         with _memory("signature", signature.encode()) as armoured:
             signed = f"/proc/self/fd/{armoured}"
             # One name or several: a key may stand under more than one, and any of them will do.
@@ -39,15 +46,37 @@ class Signers:
                 [self.keygen, "-Y", "find-principals", "-f", self.path, "-s", signed],
                 b"",
                 armoured,
-                "the dump is signed by a key that is not known here",
+                f"the {self.what} is signed by a key that is not known here",
             ).partition("\n")[0]
             _ask(
-                [self.keygen, "-Y", "verify", "-f", self.path, "-I", name, "-n", SIGNATURE_NAMESPACE, "-s", signed],
+                [self.keygen, "-Y", "verify", "-f", self.path, "-I", name, "-n", self.namespace, "-s", signed],
                 message,
                 armoured,
-                "the dump's signature is wrong",
+                f"the {self.what}'s signature is wrong",
             )
         return name
+
+
+def signer(keygen: str, key: str, namespace: str, environment: t.Mapping[str, str]) -> Child:
+    """ssh-keygen, which signs what it reads for *namespace* with the file *key*."""
+    return Child(
+        [keygen, "-Y", "sign", "-n", namespace, "-f", key],
+        name="ssh-keygen",
+        keep_stderr=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd="/",
+        env=environment,
+    )
+
+
+def signed(child: Child, content: bytes, failure: str) -> bytes:
+    """The armoured signature of *content* by a `signer`; DumpError that begins with *failure*."""
+    # It reads to the end before it says anything; where it stopped before that, its exit status says why.
+    with contextlib.suppress(BrokenPipeError):
+        write_all(child.input, content)
+    child.close_input()
+    return child.heard(failure)
 
 
 def _ask(command: list[str], message: bytes, armoured: int, wrong: str) -> str:

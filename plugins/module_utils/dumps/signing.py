@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
 
 from .guard import Guard
 from .manifest import SIGNATURE_NAMESPACE
 from .pipeline import ENVIRONMENT, Settings
-from .processes import Child, DumpError, write_all
+from .processes import DumpError
+from .signatures import signed, signer
 
 
 def check_key(settings: Settings) -> None:
@@ -25,19 +24,5 @@ def check_key(settings: Settings) -> None:
 
 def sign(content: bytes, settings: Settings, guard: Guard) -> bytes:
     """The armoured signature of *content*."""
-    child = guard.child(
-        Child(
-            [settings.ssh_keygen, "-Y", "sign", "-n", SIGNATURE_NAMESPACE, "-f", settings.signing_key],
-            name="ssh-keygen",
-            keep_stderr=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd="/",
-            env=ENVIRONMENT,
-        )
-    )
-    # It reads to the end before it says anything; where it stopped before that, its exit status says why.
-    with contextlib.suppress(BrokenPipeError):
-        write_all(child.input, content)
-    child.close_input()
-    return child.heard("the dump could not be signed")
+    child = guard.child(signer(settings.ssh_keygen, settings.signing_key, SIGNATURE_NAMESPACE, ENVIRONMENT))
+    return signed(child, content, "the dump could not be signed")

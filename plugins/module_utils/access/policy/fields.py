@@ -22,6 +22,10 @@ class Fields:
         """Note a problem at the key *where*; *sentence* says what to write."""
         self.problems.append(f"{where}: {sentence}")
 
+    def say_of_key(self, where: str, key: str, sentence: str) -> None:
+        """Note a problem with *key* itself in the mapping at *where*."""
+        self.say(where, sentence)
+
     def mapping(
         self, where: str, value: object, *, known: t.Collection[str] | None = None, required: t.Collection[str] = ()
     ) -> dict[str, t.Any]:
@@ -36,7 +40,7 @@ class Fields:
                 self.say(where, f"the key {key!r} is no text: put it in quotes")
             elif known is not None and key not in known:
                 hint = did_you_mean(key, known) or f"write one of {', '.join(known)}"
-                self.say(where, f"the key {key} is unknown: {hint}")
+                self.say_of_key(where, key, f"the key {key} is unknown: {hint}")
             else:
                 read[str(key)] = content
         for key in required:
@@ -62,7 +66,7 @@ class Fields:
     def name(self, where: str, value: object) -> str | None:
         """A name that PostgreSQL can store, exactly as it stands in the catalogue."""
         if not isinstance(value, str):
-            self.say(where, f"write a name as text, not {_shown(value)}")
+            self.say(where, f"write a name as text, not {as_read(value)}")
         elif not value:
             self.say(where, "the name is empty: write one")
         elif re.search(r"[\x00-\x1f\x7f]", value):
@@ -90,14 +94,14 @@ class Fields:
     def flag(self, where: str, value: object) -> bool:
         """True or false."""
         if not isinstance(value, bool):
-            self.say(where, f"write true or false, not {_shown(value)}")
+            self.say(where, f"write true or false, not {as_read(value)}")
             return False
         return value
 
     def choice(self, where: str, value: object, choices: t.Sequence[str]) -> str:
         """One of *choices*; the first where *value* is none of them."""
         if not isinstance(value, str) or value not in choices:
-            self.say(where, f"write {' or '.join(choices)}, not {_shown(value)}")
+            self.say(where, f"write {' or '.join(choices)}, not {as_read(value)}")
             return choices[0]
         return str(value)
 
@@ -110,7 +114,7 @@ def did_you_mean(word: str, known: t.Iterable[str]) -> str:
     return f"did you mean {close[0]}?" if close else ""
 
 
-def _shown(value: object) -> str:
+def as_read(value: object) -> str:
     """A value as a person reads it in a sentence, cut short."""
     text = "nothing" if value is None else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,150 @@
+"""A new before.yml says every key and is no plan before people have written theirs; the commands of the tool."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.actions import parsing, plan, records, yamls
+from ansible_collections.taaraxtak.production.plugins.module_utils.actions.template import name_of, template
+from ansible_collections.taaraxtak.production.tests.unit.actions.incidents import GOOD, NAME, after, rehearsal
+
+ROOT = Path(__file__).resolve().parents[3]
+NOW = dt.datetime(2026, 11, 22, 14, tzinfo=dt.UTC)
+NEW = template(NAME, NOW, schema="x")
+
+
+def test_a_new_file_is_no_plan_until_people_have_written_theirs():
+    found = plan.problems(yamls.load(NEW.encode(), plan.FILE))
+    said = ["problem", "cause", "reporter", "steps[0].why"]
+    assert [problem.split(": ")[1] for problem in found] == said
+
+
+def test_a_new_file_that_is_filled_in_is_a_plan():
+    text = NEW.replace(': ""', ": word").replace("after: 0", "after: 1")
+    made = plan.read(yamls.load(text.encode(), plan.FILE))
+    assert parsing.problems(made) == []
+    assert made.expires - made.devops_contacted == dt.timedelta(days=3)
+
+
+def test_a_new_file_shows_every_key():
+    keys = {*plan.PLAN_KEYS, *plan.STEP_KEYS, *plan.ASSESSMENT_KEYS, *plan.INVARIANT_KEYS, *plan.ROWS_KEYS}
+    assert {key for key in keys if not re.search(rf"\b{key}:", NEW)} == set()
+
+
+def test_what_is_commented_out_is_right_where_it_is_taken_in():
+    text = NEW.replace(': ""', ": word").replace("after: 0", "after: 1")
+    text = re.sub(
+        r"^(\s*)# ((allow_without_where|cascades|triggers|functions|why|break_glass): )", r"\1\2", text, flags=re.M
+    )
+    text = re.sub(r"^# (invariants:|  - id:|    query:)", r"\1", text, flags=re.M)
+    made = plan.read(yamls.load(text.encode(), plan.FILE))
+    assert made.invariants
+    assert made.break_glass
+    assert made.steps[0].cascades == ("public.b_table",)
+
+
+@pytest.mark.parametrize("slug", ["", "Duplicate", "a b", "../x", "a_b", "-a", "a-", "a--b", "x" * 90, "ä"])
+def test_what_can_not_name_an_incident_is_refused(slug):
+    with pytest.raises(ValueError, match="can't name an incident"):
+        name_of(slug, NOW.date())
+
+
+def incidents(place: Path, *words: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "tools" / "incidents.py"), *words]
+    return subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+
+
+def test_an_incident_is_begun_once_and_names_the_schema(tmp_path):
+    assert incidents(tmp_path, "new", "duplicate-rows").returncode == 0
+    (file,) = tmp_path.glob("incidents/*-duplicate-rows/before.yml")
+    named = re.search(r"^# yaml-language-server: \$schema=(\S+)$", file.read_text(), re.MULTILINE)
+    assert named
+    assert (file.parent / named[1]).resolve() == ROOT / "docs" / "incident.schema.json"
+    file.write_text("mine")
+    again = incidents(tmp_path, "new", "duplicate-rows")
+    assert again.returncode == 1
+    assert "is there already" in again.stderr
+    assert file.read_text() == "mine"
+    assert "can't name an incident" in incidents(tmp_path, "new", "../x").stderr
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A rehearsed incident that is not yet due."""
+    path = tmp_path / "incidents" / NAME
+    path.mkdir(parents=True)
+    soon = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    text = GOOD.replace("2026-11-24T14:00:00Z", f"{soon + dt.timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}")
+    text = text.replace("2026-11-22T14:00:00Z", f"{soon - dt.timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}")
+    (path / "before.yml").write_text(text)
+    dump = f"taaraxtak_{soon - dt.timedelta(hours=1):%Y-%m-%d-%H.%M.%S}.sql.zst"
+    (path / "rehearsal.yml").write_text(rehearsal(plan_sha256=records.sha256(text.encode()), dump=dump).text())
+    return path
+
+
+def test_the_whole_way_of_the_files(place, tmp_path):
+    """Judged, approved with a real key, listed as approved; then an edit."""
+    key = tmp_path / "alice"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    approvers = tmp_path / "approvers"
+    approvers.write_text(f"alice {key.with_suffix('.pub').read_text()}")
+    listing = ("list", "--check", "--approvers", str(approvers))
+    assert incidents(tmp_path, "lint", str(place)).returncode == 0
+    assert incidents(tmp_path, *listing).stdout == f"{NAME}: rehearsed\n"
+    approved = incidents(tmp_path, "approve", str(place), str(key))
+    assert approved.returncode == 0, approved.stderr
+    assert incidents(tmp_path, *listing).stdout == f"{NAME}: approved\n"
+    assert "was not verified here" in incidents(tmp_path, "list").stdout
+    with (place / "before.yml").open("a") as file:
+        file.write("# more\n")
+    assert f"{NAME}: void: before.yml was edited after the rehearsal" in incidents(tmp_path, *listing).stdout
+    assert "only what is rehearsed can be approved" in incidents(tmp_path, "approve", str(place), str(key)).stderr
+
+
+def test_a_plan_that_the_rules_refuse_is_neither_judged_good_nor_approved(place, tmp_path):
+    text = (place / "before.yml").read_text().replace("WHERE a.name = b.name AND a.ctid > b.ctid", "")
+    (place / "before.yml").write_text(text)
+    found = rehearsal(plan_sha256=records.sha256(text.encode()), dump=read_dump(place))
+    (place / "rehearsal.yml").write_text(found.text())
+    assert "(without-where)" in incidents(tmp_path, "lint", str(place)).stderr
+    assert "(without-where)" in incidents(tmp_path, "approve", str(place), "key").stderr
+    assert not (place / "approval.sig").exists()
+
+
+def read_dump(place: Path) -> str:
+    found = re.search(r'^dump: "(.*)"$', (place / "rehearsal.yml").read_text(), re.MULTILINE)
+    assert found
+    return found[1]
+
+
+def test_the_check_fails_where_an_incident_is_overdue_or_can_not_be_read(place, tmp_path):
+    assert incidents(tmp_path, "list", "--check").returncode == 0
+    whole = (place / "before.yml").read_text()
+    (place / "before.yml").write_text(
+        re.sub("expires: .*", "expires: 2026-01-02T00:00:00Z", whole).replace("contacted: 20", "contacted: 19")
+    )
+    overdue = incidents(tmp_path, "list", "--check")
+    assert overdue.returncode == 1
+    assert overdue.stdout.endswith("; overdue\n")
+    (place / "before.yml").write_text("nothing")
+    assert incidents(tmp_path, "list", "--check").returncode == 1
+    assert incidents(tmp_path, "list").returncode == 0
+    (place / "before.yml").unlink()
+    (place / "before.yml").symlink_to(tmp_path / "x")
+    assert "no link" in incidents(tmp_path, "list", "--check").stdout
+
+
+def test_an_incident_with_its_after_is_not_overdue(place, tmp_path):
+    digests = {
+        f"{name}_sha256": records.sha256((place / file).read_bytes())
+        for name, file in (("plan", "before.yml"), ("rehearsal", "rehearsal.yml"))
+    }
+    (place / "after.yml").write_text(after(**digests, approval_sha256="").text())
+    done = incidents(tmp_path, "list", "--check")
+    assert done.returncode == 0
+    assert "carried out: committed; fill in why_different, learned, follow_ups" in done.stdout

@@ -1,0 +1,127 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Incidents in the folder incidents/: begin, judge and approve one, say where each stands and whether any is overdue.
+
+Where a file is not as it should be, the exit status is 1 and a sentence says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from plugins.module_utils.actions import approval, folder, parsing, states, template  # noqa: E402 - the path is set above
+from plugins.module_utils.actions.plan import FILE  # noqa: E402 - the path is set above
+from plugins.module_utils.actions.records import APPROVAL_FILE, REHEARSAL_FILE, Signed  # noqa: E402 - as above
+from plugins.module_utils.files.whole import replace  # noqa: E402 - the path is set above
+
+SCHEMA = ROOT / "docs" / "incident.schema.json"
+
+
+def begin(options: argparse.Namespace, now: dt.datetime) -> int:
+    """Write the before.yml of a new incident."""
+    name = template.name_of(options.slug, now.date())
+    place = Path(options.folder) / name
+    text = template.template(
+        name,
+        now,
+        schema=os.path.relpath(SCHEMA, place.resolve()),
+        host=options.host,
+        database=options.database,
+    )
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        with (place / FILE).open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ValueError(f"{place / FILE} is there already: edit it, or name the incident otherwise") from None
+    print(f"{place / FILE}: fill it in, then rehearse it")
+    return 0
+
+
+def lint(options: argparse.Namespace, _now: dt.datetime) -> int:
+    """Say what is wrong with a before.yml and its statements."""
+    found = folder.understand(folder.read_folder(options.incident), None)
+    if found.plan is None:
+        raise ValueError(" ".join(found.problems) or f"{options.incident} has no {FILE}: write it")
+    if found.plan.incident != found.name:
+        raise ValueError(f"{FILE} is of the incident {found.plan.incident}: this folder is {found.name}")
+    parsing.check(found.plan)
+    print(f"{found.name}: nothing is wrong with {FILE}")
+    return 0
+
+
+def approve(options: argparse.Namespace, now: dt.datetime) -> int:
+    """Sign a rehearsed incident with one's own key."""
+    read = folder.read_folder(options.incident)
+    # One that is there already is replaced, whatever it is.
+    files = {name: content for name, content in read.files.items() if name != APPROVAL_FILE}
+    found = folder.understand(folder.Folder(read.name, files), None)
+    stands = states.state(found, now)
+    if stands.word != states.REHEARSED or found.plan is None or found.rehearsal is None:
+        raise ValueError(f"{read.name} is {stands.word}, and only what is rehearsed can be approved: {stands.why}")
+    parsing.check(found.plan)
+    what = Signed.of(found.plan, read.files[FILE], found.rehearsal, read.files[REHEARSAL_FILE])
+    signature = approval.sign(what, options.key)
+    replace(Path(options.incident) / APPROVAL_FILE, signature)
+    print(f"{read.name}: approved for {found.plan.host}, {found.plan.database}, until {what.expires}")
+    return 0
+
+
+def report(options: argparse.Namespace, now: dt.datetime) -> int:
+    """A line for each incident; with --check the status is 1 where one is overdue or can't be read."""
+    wrong = 0
+    for place in sorted(Path(options.folder).glob("*/")):
+        try:
+            found = folder.understand(folder.read_folder(str(place)), options.approvers)
+        except ValueError as error:
+            print(f"{place.name}: {error}")
+            wrong += 1
+            continue
+        stands = states.state(found, now)
+        overdue = states.overdue(found, now)
+        wrong += overdue
+        why = f": {stands.why}" if stands.why else ""
+        print(f"{found.name}: {stands.word}{why}" + ("; overdue" if overdue else ""))
+    return 1 if wrong and options.check else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; its exit status."""
+    parser = argparse.ArgumentParser(prog="incidents", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--folder", default="incidents", help="where the incidents are")
+    commands = parser.add_subparsers(required=True)
+    new = commands.add_parser("new", help="begin an incident", allow_abbrev=False)
+    new.add_argument("slug", help="a few words, such as duplicate-rows")
+    new.add_argument("--host", default="production")
+    new.add_argument("--database", default="taaraxtak")
+    new.set_defaults(run=begin)
+    listed = commands.add_parser("list", help="where each incident stands", allow_abbrev=False)
+    listed.add_argument("--approvers", help="the approvers' keys; without them no approval is verified")
+    listed.add_argument("--check", action="store_true", help="fail where one is overdue or can't be read")
+    listed.set_defaults(run=report)
+    judged = commands.add_parser("lint", help="judge a before.yml", allow_abbrev=False)
+    judged.add_argument("incident", help="the incident's folder")
+    judged.set_defaults(run=lint)
+    approved = commands.add_parser("approve", help="sign a rehearsed incident", allow_abbrev=False)
+    approved.add_argument("incident", help="the incident's folder")
+    approved.add_argument("key", help="the file of your ssh key, or its .pub where an agent has it")
+    approved.set_defaults(run=approve)
+    options = parser.parse_args(arguments)
+    try:
+        status: int = options.run(options, dt.datetime.now(dt.UTC).replace(microsecond=0))
+    except (ValueError, OSError) as error:
+        print(f"incidents: {error}", file=sys.stderr)
+        return 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
