@@ -80,6 +80,8 @@ def cursor(cluster: ScratchCluster) -> t.Iterator[t.Any]:
     connection = connected(cluster)
     try:
         with connection.cursor() as made:
+            for name, value in plan.SESSION.items():
+                made.execute("SELECT set_config(%s, %s, true)", (name, value))
             yield made
     finally:
         connection.close()
@@ -123,6 +125,17 @@ def test_the_rows_that_are_saved_are_those_that_are_touched(cursor, sql):
     # TRUNCATE says no count.
     assert count == len(saved) or (count == -1 and not after)
     assert saved
+
+
+def test_under_the_session_of_a_plan_nothing_without_schema_is_somebody_s(cursor):
+    """The rules let lower(x) and = pass, since they can only be PostgreSQL's."""
+    cursor.execute("CREATE FUNCTION public.lower(int) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    cursor.execute("CREATE OPERATOR public.## (FUNCTION = public.lower, RIGHTARG = int)")
+    for sql in ("SELECT lower(1)", "SELECT ## 1"):
+        cursor.execute("SAVEPOINT here")
+        with pytest.raises(psycopg2.errors.UndefinedFunction):
+            cursor.execute(sql)
+        cursor.execute("ROLLBACK TO SAVEPOINT here")
 
 
 def columns(cursor: t.Any) -> list[tuple[str | None, ...]]:

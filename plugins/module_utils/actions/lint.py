@@ -147,9 +147,15 @@ def _change(kind: str, body: Tree) -> t.Iterator[Refusal | None]:
         for schema, name in _functions(chosen):
             if schema in ("", "pg_catalog") and name in VOLATILE | SEQUENCE:
                 yield Refusal("volatile", f"{name}() chooses other rows each time: which ones could not be saved first")
-        # LIMIT without an order: the rows saved first need not be those that are touched then.
-        if any("limitCount" in node and "sortClause" not in node for node in _walk(chosen)):
-            yield Refusal("volatile", "LIMIT without ORDER BY chooses any rows: write ORDER BY")
+        # Without an order, the rows saved first need not be those that are touched then.
+        if any(_some_of_many(node) for node in _walk(chosen)):
+            yield Refusal("volatile", "without ORDER BY, LIMIT, OFFSET and DISTINCT ON choose any rows: write it")
+
+
+def _some_of_many(node: Tree) -> bool:
+    """Whether a query takes some of its rows without saying which."""
+    distinct_on = any(node.get("distinctClause") or ())
+    return bool((distinct_on or "limitCount" in node or "limitOffset" in node) and "sortClause" not in node)
 
 
 # --- DDL --------------------------------------------------------------------------------------------------------------
@@ -176,9 +182,18 @@ def _definition(kind: str, body: Tree) -> t.Iterator[Refusal | None]:
             yield Refusal(
                 "ddl-alteration", f"{subtype.removeprefix('AT_')} is not what an action may do: migrate instead"
             )
-    for name in [body.get("relation"), *(each.get("RangeVar") for each in body.get("relations", ()))]:
+    made = body.get("into", {}).get("rel")
+    for name in [made, *(body.get(key) for key in ("relation", "view", "sequence"))]:
         if name and _is_system(name.get("schemaname", "")):
             yield Refusal("system-table", f"{name['relname']} is PostgreSQL's own: no action changes it")
+    for dropped in body.get("objects", ()):
+        parts = _texts(dropped.get("List", {}).get("items", ()))
+        if len(parts) < 2:
+            yield Refusal(
+                "without-schema", f"which {'.'.join(parts)} is meant depends on the session: write its schema"
+            )
+        elif _is_system(parts[-2]):
+            yield Refusal("system-table", f"{parts[-1]} is PostgreSQL's own: no action changes it")
 
 
 # --- Anywhere in the tree ---------------------------------------------------------------------------------------------
@@ -187,8 +202,9 @@ def _inside(tree: Tree, declared: t.Sequence[str], *, sequences: bool) -> list[R
     known = _ctes(tree)
     for depth, node in enumerate(_walk(tree)):
         for key in node:
-            if depth and key in kinds.WRITES:
-                found.append(Refusal("writing-cte", f"{_word(key)} stands inside: make a step of its own of it"))
+            # What isn't a SELECT runs as well where it stands inside: in WITH, or as CREATE TABLE AS EXECUTE.
+            if depth and key.endswith("Stmt") and key[0].isupper() and key != "SelectStmt":
+                found.append(Refusal("statement-inside", f"{_word(key)} stands inside: make a step of its own of it"))
         if node.get("intoClause"):
             found.append(Refusal("select-into", "SELECT INTO makes a table: write CREATE TABLE AS with allow_ddl"))
         if "ParamRef" in node:

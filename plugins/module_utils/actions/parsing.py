@@ -10,7 +10,7 @@ import json
 import typing as t
 
 from . import lint
-from .plan import FILE, Plan
+from .plan import FILE, Plan, Step
 from .records import Save
 
 try:
@@ -24,6 +24,7 @@ except ImportError as error:  # said by trees(), with what to install
 
 # The name that no table of a plan has.
 SAVED = "taaraxtak_saved"
+_TOO_DEEP = "the statement is nested too deeply, or is no text that PostgreSQL reads: write it more simply"
 
 
 def trees(sql: str) -> list[lint.Tree]:
@@ -37,7 +38,7 @@ def trees(sql: str) -> list[lint.Tree]:
         line = sql.count("\n", 0, place if isinstance(place, int) else 0) + 1
         raise ValueError(f"line {line} of the statement: {message}") from None
     except (ValueError, RecursionError):
-        raise ValueError("the statement is nested too deeply, or is no text that PostgreSQL reads") from None
+        raise ValueError(_TOO_DEEP) from None
     return [one["stmt"] for one in parsed.get("stmts", ()) if one.get("stmt")]
 
 
@@ -45,7 +46,8 @@ def problems(plan: Plan) -> list[str]:
     """What the rules have against the statements of *plan*: a sentence each, with the rule at its end. [] is good."""
     found = []
     for step in plan.steps:
-        found += _judged(f"step {step.id}", step.sql, functools.partial(lint.check_step, step=step))
+        said = _judged(f"step {step.id}", step.sql, functools.partial(lint.check_step, step=step))
+        found += said or _savable(step)
     for what, queries in (("assessment", plan.assess), ("invariant", plan.invariants)):
         for one in queries:
             judge = functools.partial(lint.check_query, functions=one.functions)
@@ -67,7 +69,14 @@ def saves(sql: str) -> tuple[Save, ...]:
     the table's columns. A row comes once, however often the statement's joins meet it.
     """
     trees(sql)
-    (statement,) = (one.stmt for one in parse_sql(sql))
+    try:
+        (statement,) = (one.stmt for one in parse_sql(sql))
+        return _saves(statement)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+
+
+def _saves(statement: t.Any) -> tuple[Save, ...]:
     if isinstance(statement, ast.TruncateStmt):
         return tuple(_save(target, None) for target in statement.relations or ())
     if isinstance(statement, ast.UpdateStmt):
@@ -134,6 +143,14 @@ def _text(query: t.Any) -> str:
     if again != query:
         raise ValueError("the rows that the statement touches could not be told from it: write it more simply")
     return written
+
+
+def _savable(step: Step) -> list[str]:
+    try:
+        saves(step.sql)
+    except ValueError as error:
+        return [f"step {step.id}: {error} (saving)"]
+    return []
 
 
 def _judged(what: str, sql: str, judge: t.Callable[[list[lint.Tree]], list[lint.Refusal]]) -> list[str]:

@@ -44,6 +44,22 @@ LONGEST_LOCK, LONGEST_STATEMENT, OLDEST_DUMP = "10min", "6h", "30d"
 # A statement that people can't read at a glance is none that they can approve.
 MOST_SQL = 64 * 1024
 
+# What rules and undo take for granted of the session that runs the statements; set LOCAL before the first of them.
+# Nothing without a schema means anything but PostgreSQL's own, a quote ends where the parser saw it end, rows that a
+# policy would hide are an error, and each value's text is the whole value.
+SESSION = {
+    "search_path": "pg_catalog, pg_temp",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+    "client_encoding": "UTF8",
+    "row_security": "off",
+    "timezone": "UTC",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Rows:

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 CHANGES = ("InsertStmt", "UpdateStmt", "DeleteStmt", "TruncateStmt")
-# Beside the statement itself these may stand in WITH, too.
-WRITES = (*CHANGES, "MergeStmt")
 # With allow_ddl; each can be rolled back and runs nothing but itself.
 DDL = (
     *("CreateStmt", "CreateTableAsStmt", "AlterTableStmt", "IndexStmt", "DropStmt", "RenameStmt", "CommentStmt"),

@@ -96,7 +96,7 @@ def _void(incident: Incident, plan: Plan, now: dt.datetime) -> str:
         return "there is an approval and no rehearsal: rehearse it" if incident.approval_sha256 else ""
     if rehearsal.incident != incident.name:
         return f"rehearsal.yml is of the incident {rehearsal.incident}: rehearse this one"
-    if False:
+    if rehearsal.plan_sha256 != incident.plan_sha256:
         return "before.yml was edited after the rehearsal: rehearse it again"
     if rehearsal.dump_taken > now:
         return "the rehearsal's dump is of the future: a clock is wrong"

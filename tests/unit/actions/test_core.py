@@ -17,7 +17,20 @@ CORE = {
 }
 # Pure parts of other folders.
 ELSEWHERE = {"access.policy.fields", "dumps.manifest", "dumps.names"}
-IO = {"os", "subprocess", "socket", "pathlib", "io", "fcntl", "select", "signal", "shutil", "tempfile", "ctypes", "yaml"}
+IO = {
+    "os",
+    "subprocess",
+    "socket",
+    "pathlib",
+    "io",
+    "fcntl",
+    "select",
+    "signal",
+    "shutil",
+    "tempfile",
+    "ctypes",
+    "yaml",
+}
 
 
 def imports(name: str) -> tuple[set[str], set[str], set[str]]:
