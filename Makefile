@@ -73,7 +73,7 @@ local-down: venv ## Remove your own environment and all that is in it
 	@rm -rf build/taaraxtak-local
 
 # What of these stands on the command line; in the environment NAME, KEY and their like may be anybody's.
-RESTORE_WORDS := DUMP STORE KEY KNOWN_HOSTS NAME DATABASE INTO OWNER SIGNERS IDENTITY KEEP_PREVIOUS BINDIR UNPROVED CHECK
+RESTORE_WORDS := DUMP STORE KEY KNOWN_HOSTS NAME DATABASE INTO OWNER SIGNERS TIMEZONE IDENTITY KEEP_PREVIOUS BINDIR UNPROVED CHECK
 restore: export TAARAXTAK_RESTORE = $(foreach word,$(RESTORE_WORDS),$(if $(filter command,$(firstword $(origin $(word)))),$(word)))
 restore: $(if $(shell command -v dpkg-query),venv) ## Into a server of your own: PGURL=postgresql://… DUMP=FILE, or STORE=USER@HOST KEY=FILE KNOWN_HOSTS=FILE
 	@python3 tools/restore.py

@@ -20,6 +20,7 @@ WORDS = {
     "INTO": "--into",
     "OWNER": "--owner",
     "SIGNERS": "--signers",
+    "TIMEZONE": "--timezone",
     "IDENTITY": "--identity",
     "KEEP_PREVIOUS": "--keep-previous",
     "BINDIR": "--bindir",

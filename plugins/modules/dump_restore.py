@@ -17,7 +17,8 @@ description:
   - What a dump does not hold, privileges and settings of the database itself, comes from the access policy, which is
     applied to the copy while it still has its own name.
   - At last whoever is connected is sent away, and both names are swapped in one transaction. What was there before is
-    C(NAME__previous).
+    C(NAME__previous), with its rows, owners, privileges and settings. No policy speaks of it, but one speaks of roles:
+    the next run of M(taaraxtak.production.pg_access) resets what they have set in it (C(ALTER ROLE ... IN DATABASE)).
   - Whatever fails before that leaves the database as it was, and the message says so. What a run that was killed has
     left is removed by the next one.
   - What only a superuser may make, such as untrusted extensions and objects that belong to a superuser, is refused.
@@ -74,6 +75,13 @@ options:
       - A signature that is there and wrong is always refused.
     type: bool
     default: false
+  timezone:
+    description:
+      - The time zone in which the copy's times are written to be compared, that of the server that made the dump.
+      - Dumps of this collection are made in UTC. An old one has the setting of its server, of its database or of who
+        made it.
+    type: str
+    default: UTC
   identity:
     description: File with the key of age that opens an encrypted dump.
     type: path
@@ -231,6 +239,10 @@ signed_by:
   description: Who has signed the dump, V("") where nobody did.
   returned: success
   type: str
+unproved:
+  description: Why nothing proves who made the dump, and what would, V("") where its signature is right.
+  returned: success
+  type: str
 tables:
   description: The rows of each table; in check mode as the manifest says.
   returned: success
@@ -288,7 +300,8 @@ from ..module_utils.dumps.restore.choosing import choose
 from ..module_utils.dumps.restore.command import found_signers, own_name
 from ..module_utils.dumps.restore.material import Material, from_archive, from_command, from_file
 from ..module_utils.dumps.restore.server import Server
-from ..module_utils.dumps.restore.target import Permission, Target
+from ..module_utils.dumps.restore.target import UTC, Permission, Target
+from ..module_utils.dumps.restore.untouched import Untouched
 from ..module_utils.dumps.transfer import Interruption
 from ..module_utils.postgres.connection import login_argument_spec
 
@@ -326,6 +339,7 @@ def options_of(params: Params, material: Material) -> restoring.Options:
         signers=found_signers(params["signers"] or ""),
         unproved=params["unproved"],
         create_roles=params["missing_roles"] == "create",
+        timezone=params["timezone"],
         identity=params["identity"] or "",
     )
 
@@ -390,9 +404,11 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     interruption = Interruption()
     interruption.listen()
     with contextlib.ExitStack() as stack:
-        with restoring.untouched():
+        with Untouched() as untouched:
+            untouched.database = params["into"] or params["database"]
             permission, target = permission_of(params), target_of(params)
             material = material_of(params)
+            untouched.database = untouched.database or material.database
             options = options_of(params, material)
             plan = restoring.plan(material, options)
             server = stack.enter_context(Server(target, permission))
@@ -403,7 +419,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
                 return {"changed": True, **plan.document()}
         apply = None if policy is None else policy.apply
         report = restoring.restore(server, plan, options, apply_policy=apply, commit=interruption.hold)
-    for sentence in [*warnings(policy.skipped if policy is not None else ()), *report.swapped.problems]:
+    skipped = policy.skipped if policy is not None else ()
+    for sentence in [*filter(None, [plan.unproved]), *warnings(skipped), *report.swapped.problems]:
         module.warn(sentence)
     return {"changed": True, **report.document()}
 
@@ -423,6 +440,7 @@ def main() -> None:
             "keep_previous": {"type": "int", "default": 1},
             "signers": {"type": "path"},
             "unproved": {"type": "bool", "default": False},
+            "timezone": {"type": "str", "default": UTC},
             "identity": {"type": "path"},
             "missing_roles": {"type": "str", "choices": ["fail", "create"], "default": "fail"},
             "policy": {"type": "dict"},

@@ -648,6 +648,7 @@ def test_the_list_says_what_is_where(store: Store) -> None:
         "tables": {"public.few": 2},
         "started": manifest["trailer"]["started"],
         "received": manifest["received"],
+        "drill": None,
     }
     plain = store.run("list")
     assert plain.returncode == 0

@@ -20,6 +20,7 @@ from .config import MAY_BE_EMPTY, read_settings
 from .folder import Folder, sweep
 from .names import DumpName, read_utc, utc_text
 from .processes import DumpError, say
+from .quota import Limits, Room
 from .restore import drilling
 from .signatures import KEYGEN, SIGNERS, Signers
 
@@ -49,6 +50,7 @@ class Settings:
     keygen: str = KEYGEN
     zstd: str = "/usr/bin/zstd"
     readers: str = dataclasses.field(default="", metadata=MAY_BE_EMPTY)
+    max_bytes: int = 100 << 30
     quota_bytes: int = 500 << 30
     reserve_bytes: int = 1 << 30
     incidents: str = "/etc/taaraxtak/incidents"
@@ -277,13 +279,16 @@ def _adopt(settings: Settings, now: dt.datetime, paths: t.Sequence[str], *, only
             "there is no old dump there: their names are DATABASE_YYYY-MM-DD-HH.MM.SS.sql.tar.gz or .sql.gz"
         )
     archive = Folder(settings.archive)
-    adopter = adopt.Adopter(archive, zstd=settings.zstd, readers=settings.readers, reserve=settings.reserve_bytes)
+    limits = Limits(dump=settings.max_bytes, all=settings.quota_bytes, reserve=settings.reserve_bytes)
+    room = Room(limits, Folder(settings.incoming), archive)
+    adopter = adopt.Adopter(archive, room, zstd=settings.zstd, readers=settings.readers)
     for file in files:
         try:
             name = adopt.old_name(file.name)
             if only_list:
                 there = archive.stat(name.manifest) is not None
-                sys.stdout.write(f"{file}  {file.stat().st_size} bytes  {name}{'  adopted already' if there else ''}\n")
+                what = "is adopted already, as" if there else "would be adopted as"
+                sys.stdout.write(f"{file} ({file.stat().st_size} bytes) {what} {name}\n")
                 continue
             trailer = adopter.adopt(file, name, now)
             sys.stdout.write(

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import stat
 import time
+import typing as t
 
 from .folder import Folder
 from .names import MANIFEST_SUFFIX, PARTIAL_SUFFIX, DumpName, manifest_owner
@@ -21,12 +22,15 @@ GROWTH = (6, 5)
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """The most that one dump and all of them may take, what stays free on the disk (bytes), and the dumps of a day."""
+    """The most that one dump and all of them may take, what stays free on the disk (bytes), and the dumps of a day.
+
+    Adopted dumps do not come in a day.
+    """
 
     dump: int
     all: int
     reserve: int
-    a_day: int
+    a_day: int = 0
 
 
 class Room:
@@ -39,11 +43,13 @@ class Room:
         # What lies there, before the dump that is coming.
         self._used = 0
         self._expected = 0
+        self._name: DumpName | None = None
 
     def look(self, name: DumpName) -> None:
         """DumpError where there is no room for *name*, to judge by the last dump of its kind."""
+        self._name = name
         self._used = 0
-        last, today = 0.0, time.time() - DAY
+        today = time.time() - DAY
         came: set[DumpName] = set()
         coming: set[DumpName] = set()
         for folder in (self._incoming, self._archive):
@@ -59,13 +65,11 @@ class Room:
                     came.add(owner)
                     if file.endswith(PARTIAL_SUFFIX):
                         coming.add(owner)
-                data = folder.stat(str(owner))
-                if owner.artefact == name.artefact and data is not None and found.st_mtime >= last:
-                    last, self._expected = found.st_mtime, data.st_size * GROWTH[0] // GROWTH[1]
         if len(came) >= self._limits.a_day:
             # Those that are still coming may come to nothing.
             kind = FinalError if len(came - coming) >= self._limits.a_day else DumpError
             raise kind(f"{len(came)} dumps came within a day, and no more than {self._limits.a_day} may")
+        self._expected = self._last_sizes().get(name.artefact, 0) * GROWTH[0] // GROWTH[1]
         self.check(0)
 
     def settle(self, size: int) -> None:
@@ -98,13 +102,60 @@ class Room:
                 f"the store's quota is used up: {self._used} bytes lie there, this dump has or may have {whole}, and "
                 f"all may have {self._limits.all}"
             )
-        needed = whole - size
+        needed, copies = whole - size, whole
+        # What was promised to others comes before what is more than was promised to this one.
+        if size == 0 or size > self._expected:
+            coming, promised = self._promised()
+            if size == 0 and self._used + whole + coming > self._limits.all:
+                raise DumpError(
+                    f"the store's quota would be used up: {self._used} bytes lie there, this dump may have {whole}, "
+                    f"those that are coming {coming} more, and all may have {self._limits.all}"
+                )
+            needed, copies = needed + coming, copies + promised
         if self._archive.device() == self._incoming.device():
             # It is there twice until the archive has its copy.
-            self._enough(self._incoming, needed + whole)
+            self._enough(self._incoming, needed + copies)
         else:
             self._enough(self._incoming, needed)
-            self._enough(self._archive, whole)
+            self._enough(self._archive, copies)
+
+    def adopting(self, size: int, *, written: int) -> None:
+        """DumpError where the archive has no room for a dump of *size* bytes of which so many are *written* there."""
+        if not written:
+            self._used = sum(_sizes(self._incoming)) + sum(_sizes(self._archive))
+        self.within(written)
+        if self._used + size > self._limits.all:
+            raise FinalError(
+                f"the store's quota is used up: {self._used} bytes lie there, this dump has or may have {size}, and "
+                f"all may have {self._limits.all}"
+            )
+        self._enough(self._archive, size - written)
+
+    def _promised(self) -> tuple[int, int]:
+        """What the other transfers that are under way may still write, and what their copies will have."""
+        coming = copies = 0
+        last = self._last_sizes()
+        for file in self._incoming.names():
+            name, found = _owner(file), self._incoming.stat(file)
+            if not file.endswith(PARTIAL_SUFFIX) or name is None or found is None or name == self._name:
+                continue
+            if self._incoming.live(file):
+                whole = max(found.st_size, last.get(name.artefact, 0) * GROWTH[0] // GROWTH[1])
+                coming, copies = coming + whole - found.st_size, copies + whole
+        return coming, copies
+
+    def _last_sizes(self) -> dict[str, int]:
+        """For each artefact the size of the dump that came last."""
+        found: dict[str, tuple[float, int]] = {}
+        for folder in (self._incoming, self._archive):
+            for name in filter(None, map(manifest_owner, folder.names())):
+                manifest, data = folder.stat(name.manifest), folder.stat(str(name))
+                if manifest is None or data is None:
+                    continue
+                came = manifest.st_mtime, data.st_size
+                if came[0] >= found.get(name.artefact, (0.0, 0))[0]:
+                    found[name.artefact] = came
+        return {artefact: size for artefact, (_came, size) in found.items()}
 
     def _enough(self, folder: Folder, needed: int) -> None:
         free = folder.free()
@@ -120,6 +171,13 @@ class Room:
         with contextlib.suppress(DumpError):
             return folder.manifest(name).adopted
         return False
+
+
+def _sizes(folder: Folder) -> t.Iterator[int]:
+    for file in folder.names():
+        found = folder.stat(file)
+        if found is not None and stat.S_ISREG(found.st_mode):
+            yield found.st_size
 
 
 def _owner(file: str) -> DumpName | None:

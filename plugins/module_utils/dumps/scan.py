@@ -71,7 +71,12 @@ class Scanned:
 
 def qualified(schema: str, name: str) -> str:
     """``schema.name``, each part quoted unless it is plain lower case, whatever a version calls a keyword."""
-    return ".".join(part if _SIMPLE.fullmatch(part) else '"' + part.replace('"', '""') + '"' for part in (schema, name))
+    return f"{quoted(schema)}.{quoted(name)}"
+
+
+def quoted(name: str) -> str:
+    """One part of a name, as `qualified` has it."""
+    return name if _SIMPLE.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
 class _Table:

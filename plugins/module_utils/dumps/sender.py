@@ -77,23 +77,29 @@ def send(
 ) -> list[Result]:
     """Bring *artefacts* to *stores*, one store after the other; *tell* hears of each as soon as it is certain."""
     results: list[Result] = []
-    for store in settings.stores:
-        if store.name not in stores:
-            continue
-        delivery = Delivery(settings, store, progress, interruption)
-        try:
-            delivery.run(artefacts)
-        except InterruptedRunError:
-            raise
-        except (DumpError, ValueError, OSError) as error:
-            # The next store gets its dumps all the same.
-            delivery.give_up(error)
-        finally:
-            interruption.hold()
-            for result in delivery.results.values():
-                results.append(result)
-                tell(result)
-            interruption.release()
+    rest = [store for store in settings.stores if store.name in stores]
+    try:
+        while rest:
+            delivery = Delivery(settings, rest.pop(0), progress, interruption)
+            try:
+                delivery.run(artefacts)
+            except InterruptedRunError as error:
+                delivery.give_up(error)
+                raise
+            except (DumpError, ValueError, OSError) as error:
+                # The next store gets its dumps all the same.
+                delivery.give_up(error)
+            finally:
+                interruption.hold()
+                for result in delivery.results.values():
+                    results.append(result)
+                    tell(result)
+                interruption.release()
+    except InterruptedRunError as error:
+        for result in [Result(store.name, artefact) for store in rest for artefact in artefacts]:
+            result.not_begun(error)
+            tell(result)
+        raise
     return results
 
 

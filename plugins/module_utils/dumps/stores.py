@@ -26,6 +26,9 @@ from .transfer import (
     ask,
 )
 
+# Between how its last attempt ended and why there was no further one.
+_NO_FURTHER = "; it was not tried again, because "
+
 
 @dataclasses.dataclass(frozen=True)
 class Store:
@@ -94,6 +97,13 @@ class Result:
             self.trailer, self.signature, self.unknown = error.trailer, error.signature, True
             self.unsettled.append((error.trailer, error.signature))
 
+    def not_begun(self, error: Exception) -> None:
+        """Something else, which is the *error*, kept it from being begun or tried again."""
+        if not self.attempts:
+            self.reason = f"it was not begun, because {error}"
+        elif str(error) not in self.reason:
+            self.reason = f"{self.reason.partition(_NO_FURTHER)[0]}{_NO_FURTHER}{error}"
+
     def line(self) -> str:
         """For the journal."""
         if self.trailer is None:
@@ -142,6 +152,8 @@ class Delivery:
         self._interruption = interruption
         # In the order of what is wanted; filled in as it comes, so that an interrupted run can tell what it has done.
         self.results: dict[str, Result] = {}
+        # The artefact whose attempt has not ended yet.
+        self._under_way = ""
 
     def run(self, wanted: t.Sequence[str]) -> None:
         """Try until the store holds everything, or nothing can be bettered by trying again."""
@@ -181,12 +193,16 @@ class Delivery:
 
     def give_up(self, error: Exception) -> None:
         """What the store does not hold by now it won't get: *error* says why."""
-        self._fail([name for name, result in self.results.items() if not result.ok and not result.final], error)
+        lacking = [name for name, result in self.results.items() if not result.ok and not result.final]
+        if self._under_way in lacking:
+            lacking.remove(self._under_way)
+            self.results[self._under_way].failed(DumpError(str(error)))
+        self._leave(lacking, error)
 
-    def _fail(self, artefacts: t.Iterable[str], error: Exception) -> None:
+    def _leave(self, artefacts: t.Iterable[str], error: Exception) -> None:
         """None of these was begun: whatever *error* is, it is about no dump of theirs."""
         for artefact in artefacts:
-            self.results[artefact].failed(DumpError(str(error)))
+            self.results[artefact].not_begun(error)
 
     def _attempt(self, wanted: t.Sequence[str]) -> None:
         """Each once, whatever becomes of the others, unless there is no source or no store to try it with."""
@@ -196,7 +212,7 @@ class Delivery:
             try:
                 source = Source(self._settings.source_command, rest, self._progress.take)
             except DumpError as failure:
-                self._fail(rest, failure)
+                self._leave(rest, failure)
                 self._interruption.release()
                 return
             try:
@@ -212,7 +228,7 @@ class Delivery:
                     self._progress.say(warning, error=True)
             if error is not None and not isinstance(error, RefusedError | SourceFailedError):
                 # The next would go the same way: it has its turn in the next attempt.
-                self._fail(rest, error)
+                self._leave(rest, error)
                 return
 
     def _one(self, source: Source, artefact: str, *, last: bool) -> DumpError | None:
@@ -222,6 +238,7 @@ class Delivery:
         self._progress.begin(f"{artefact} to {self._store.name}")
         result = self.results[artefact]
         result.attempts += 1
+        self._under_way = artefact
         try:
             trailer, signature = Transfer(
                 source, self._store.command, clock, self._interruption, idle=settings.idle_timeout
@@ -229,10 +246,12 @@ class Delivery:
         except DumpError as error:
             result.seconds += time.monotonic() - began
             result.failed(error)
+            self._under_way = ""
             # Nothing else is tried by a run that was asked to end.
             self._interruption.release()
             return error
         result.stored(trailer, signature)
+        self._under_way = ""
         result.seconds += time.monotonic() - began
         self._interruption.release()
         return None

@@ -149,8 +149,8 @@ def test_an_earlier_attempt_that_arrived_after_all_counts(monkeypatch: pytest.Mo
     assert world.begun == [GLOBALS, "a", "b", "b"]
 
 
-def send(world: World, **more: t.Any) -> list[Result]:
-    told: list[Result] = []
+def send(_world: World, told: list[Result] | None = None, **more: t.Any) -> list[Result]:
+    told = [] if told is None else told
     sender.send(
         dataclasses.replace(SETTINGS, **more),
         artefacts=SETTINGS.artefacts,
@@ -171,7 +171,7 @@ def test_a_source_that_can_not_be_started_is_tried_again_and_for_the_next_store(
     world.unstartable = 1
     told = send(world, retry_delays=())
     assert [result.ok for result in told] == [False] * 3 + [True] * 3
-    assert {result.reason for result in told[:3]} == {"the source could not be started"}
+    assert {result.reason for result in told[:3]} == {"it was not begun, because the source could not be started"}
 
 
 @pytest.mark.parametrize("error", [ValueError("odd"), OSError("too many open files")])
@@ -180,7 +180,47 @@ def test_whatever_goes_wrong_at_one_store_the_next_gets_its_dumps(
 ) -> None:
     told = send(World(monkeypatch, {"a": [error]}))
     assert [result.ok for result in told] == [True, False, False, True, True, True]
-    assert {result.reason for result in told[1:3]} == {str(error)}
+    assert [result.reason for result in told[1:3]] == [str(error), f"it was not begun, because {error}"]
+
+
+def test_what_was_tried_before_says_how_that_ended_and_why_there_was_no_further_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost = [DumpError(f"the connection broke at {number}") for number in range(1, 4)]
+    world = World(monkeypatch, {GLOBALS: [None], "a": [RefusedError("try later", final=False), lost[0], lost[1]]})
+    world.outcomes["b"] = [RefusedError("no room", final=False)]
+
+    results = world.deliver(0.0, 0.0).results
+
+    assert results["a"].reason == "the connection broke at 2"
+    assert results["b"].reason == "no room; it was not tried again, because the connection broke at 2"
+    assert (results["b"].ok, results["b"].final, results["b"].attempts) == (False, False, 1)
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_what_may_be_stored_stays_so_where_it_is_not_tried_again(attempts: int) -> None:
+    result = Result("vault", "a", attempts=attempts)
+    if attempts:
+        result.failed(unknown("a"))
+    result.not_begun(DumpError("interrupted by SIGTERM"))
+    assert (result.unknown, result.trailer is not None) == (bool(attempts), bool(attempts))
+    words = "not tried again" if attempts else "not begun"
+    assert f"it was {words}, because interrupted by SIGTERM" in result.line()
+
+
+def test_an_interruption_while_it_waits_for_the_next_attempt_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, {"b": [RefusedError("try later", final=False)]})
+
+    def sleep(_delay: float) -> None:
+        raise InterruptedRunError("interrupted by SIGHUP")
+
+    monkeypatch.setattr(stores.time, "sleep", sleep)
+    told: list[Result] = []
+    with pytest.raises(InterruptedRunError):
+        send(world, told)
+    assert [result.ok for result in told] == [True, True, False, False, False, False]
+    assert told[2].reason == "try later; it was not tried again, because interrupted by SIGHUP"
+    assert {result.reason for result in told[3:]} == {"it was not begun, because interrupted by SIGHUP"}
 
 
 def test_an_interruption_ends_the_run_for_all_stores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,15 +236,13 @@ def test_an_interruption_ends_the_run_for_all_stores(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Interruption, "release", release)
     told: list[Result] = []
     with pytest.raises(InterruptedRunError):
-        sender.send(
-            SETTINGS,
-            artefacts=SETTINGS.artefacts,
-            stores=["vault", "second"],
-            progress=Progress("test", stream=io.StringIO()),
-            interruption=Interruption(),
-            tell=told.append,
-        )
-    assert {result.store for result in told} == {"vault"}
+        send(world, told)
+    assert [(result.store, result.artefact) for result in told] == [
+        (store, artefact) for store in ("vault", "second") for artefact in SETTINGS.artefacts
+    ]
+    begun, *rest = [result.reason for result in told]
+    assert begun == "interrupted by SIGTERM"
+    assert set(rest) == {"it was not begun, because interrupted by SIGTERM"}
     assert world.begun == []
 
 

@@ -26,7 +26,8 @@ from ..transfer import Interruption
 from . import restoring
 from .material import Material, from_command, from_file
 from .server import Server
-from .target import Permission, Target
+from .target import UTC, Permission, Target
+from .untouched import Untouched
 
 PROGRAM = "dump-restore"
 URL = "PGURL"
@@ -129,11 +130,14 @@ def main() -> int:
 
     try:
         with contextlib.ExitStack() as stack:
-            with restoring.untouched():
+            with Untouched() as untouched:
                 # Out of the environment, which children inherit.
                 target, database = target_of(os.environ.pop(URL, ""), bindir=given.bindir)
                 options = _options(given, database)
-                plan = restoring.plan(_material(given), options)
+                untouched.database = options.database
+                material = _material(given)
+                untouched.database = options.database or material.database
+                plan = restoring.plan(material, options)
                 server = stack.enter_context(Server(target, Permission(production=own_name())))
                 if given.check:
                     server.check(plan.needs)
@@ -152,8 +156,14 @@ def main() -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> t.NoReturn:
+        """Of the words themselves; nothing was looked at yet."""
+        super().error(f"{message}; {Untouched().sentence()}")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=f"Restore a dump into the server of {URL}.")
+    parser = _Parser(prog=PROGRAM, description=f"Restore a dump into the server of {URL}.")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--file", metavar="PATH", help="the dump: .sql.zst[.age], .sql.gz, .sql.tar.gz or .sql")
     source.add_argument("--store", metavar="USER@HOST", help="fetch it from this store")
@@ -165,6 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--owner", default="", help="the role that gets it; else the owner until now")
     parser.add_argument("--signers", default="", metavar="PATH", help="whose signatures count")
     parser.add_argument("--unproved", action="store_true", help="restore though nothing proves who made the dump")
+    parser.add_argument("--timezone", default=UTC, help="that of the server that an old dump was made on; else UTC")
     parser.add_argument("--identity", default="", metavar="PATH", help="age's key, of an encrypted dump")
     parser.add_argument("--keep-previous", type=int, default=1, metavar="N", help="keep so many of what was there")
     parser.add_argument("--keep-roles", action="store_true", help="make no role that the dump names and is not there")
@@ -182,6 +193,7 @@ def _options(given: argparse.Namespace, database: str) -> restoring.Options:
         signers=found_signers(_whole(given.signers)),
         unproved=given.unproved,
         create_roles=not given.keep_roles,
+        timezone=given.timezone,
         identity=_whole(given.identity),
         **{name: shutil.which(name) or f"/usr/bin/{name}" for name in ("zstd", "gzip", "age")},
     )
@@ -220,7 +232,7 @@ def _told(report: restoring.Report) -> t.Iterator[str]:
 
 
 def _proved_by(plan: restoring.Plan) -> str:
-    return f"signed by {plan.signed_by}" if plan.signed_by else "nothing proves who made it"
+    return f"signed by {plan.signed_by}" if plan.signed_by else plan.unproved
 
 
 def _quoted(path: str) -> str:

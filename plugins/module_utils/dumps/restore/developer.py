@@ -19,7 +19,7 @@ import subprocess
 import typing as t
 
 from ..config import MAY_BE_EMPTY
-from ..folder import Folder, Publication
+from ..folder import PRIVATE_MODE, Folder, Publication, share
 from ..manifest import Document, Manifest, Trailer, encode
 from ..names import DumpName, manifest_owner, utc_text
 from ..processes import PIPE_SIZE, Child, DumpError, write_all
@@ -78,7 +78,7 @@ class Publisher:
                 folder.unlink(partial)
         publication = Publication(folder)
         try:
-            data = publication.create(str(name))
+            data = publication.create(str(name), PRIVATE_MODE)
             answer = _good(wire.heard())
             scanned = self._compress(wire, data)
             _good(wire.heard())
@@ -89,11 +89,13 @@ class Publisher:
             os.fsync(data)
             size, sha256 = _summed(folder, f"{name}.partial")
             manifest = derived(trailer, scanned, name, size=size, sha256=sha256)
-            descriptor = publication.create(name.manifest)
+            descriptor = publication.create(name.manifest, PRIVATE_MODE)
             write_all(descriptor, encode(manifest.document()) + b"\n")
             os.fsync(descriptor)
             with folder.alone():
                 _remove(folder, name)
+                for each in (data, descriptor):
+                    share(each)
                 publication.publish(str(name))
                 publication.publish(name.manifest)
                 publication.committed = True

@@ -111,7 +111,7 @@ class Result:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The newest dump of each database, one older one by chance (none where there is none), and who has no dump."""
+    """The newest dump of each database of each host, one older one by chance (or none), and who has no dump."""
 
     newest: tuple[DumpName, ...]
     older: tuple[DumpName, ...]
@@ -124,14 +124,18 @@ def choose(held: t.Iterable[Held], databases: t.Sequence[str]) -> Choice:
     The chance is the system's (`secrets`, which asks os.urandom): nobody can foretell which old dump is looked at.
     """
     dumps = sorted(
-        (one.stored.received, one.stored.name) for one in held if one.signed and one.stored.name.kind == DUMP
+        (one.stored.received, one.stored.name, one.signer)
+        for one in held
+        if one.signed and one.stored.name.kind == DUMP
     )
-    newest = {name.database: name for _received, name in dumps}
-    older = [name for _received, name in dumps if newest[name.database] != name]
+    # Two hosts may bring databases of one name.
+    newest = {(name.database, signer): name for _received, name, signer in dumps}
+    older = [name for _received, name, signer in dumps if newest[name.database, signer] != name]
+    there = {database for database, _signer in newest}
     return Choice(
-        newest=tuple(newest[database] for database in sorted(newest)),
+        newest=tuple(newest[key] for key in sorted(newest)),
         older=(secrets.choice(older),) if older else (),
-        lacking=tuple(database for database in databases if database not in newest),
+        lacking=tuple(database for database in databases if database not in there),
     )
 
 

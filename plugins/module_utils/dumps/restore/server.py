@@ -20,6 +20,7 @@ from .session import ServerError, Session, composed, named
 from .swap import Swapped, Swapper
 from .target import (
     SPACE_FACTOR,
+    UTC,
     Extension,
     Permission,
     Target,
@@ -60,7 +61,8 @@ SELECT e.name, e.default_version, array_agg(v.version),
 class Needs:
     """What a restore needs, as the manifest says it; of a dump without one little is known.
 
-    ``raw_bytes`` is the size of the text, ``settings`` are the database's, ``version`` the server's that made it.
+    ``raw_bytes`` is the size of the text, ``settings`` are the database's, ``version`` the server's that made it,
+    ``timezone`` that of times in it.
     """
 
     database: str
@@ -69,6 +71,7 @@ class Needs:
     version: str = ""
     settings: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     extensions: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    timezone: str = UTC
 
     @classmethod
     def of(cls, trailer: Trailer | None, database: str, *, keep_previous: int = 1, raw_bytes: int = 0) -> Needs:
@@ -127,6 +130,8 @@ class Server:
         check_extensions(needs.extensions, self._extensions(needs.extensions), superuser=self.target.sandbox)
         self._check_prepared(needs.database)
         self._check_space(needs.raw_bytes)
+        # It raises where the server does not know it.
+        self.session.rows(composed("SELECT set_config('TimeZone', {}, true)", needs.timezone))
         self._lock()
 
     def exists(self, database: str) -> bool:
@@ -184,9 +189,9 @@ class Server:
         """psql for *temporary*, as the restorer; its input takes the text."""
         return self.programs.psql(temporary, self._login())
 
-    def pg_dump(self, temporary: str) -> Child:
+    def pg_dump(self, temporary: str, timezone: str = UTC) -> Child:
         """pg_dump of *temporary*, as the restorer."""
-        return self.programs.pg_dump(temporary, self._login())
+        return self.programs.pg_dump(temporary, self._login(), timezone)
 
     def settle(self, temporary: str, owner: str = "") -> None:
         """Take from the copy what the restore put into it; *owner* gets what the dump gives to nobody, and the copy.

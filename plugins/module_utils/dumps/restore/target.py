@@ -20,6 +20,8 @@ from ..processes import DumpError
 
 RESTORING = "__restoring"
 PREVIOUS = "__previous"
+# The time zone that dumps are made in.
+UTC = "UTC"
 # NAMEDATALEN - 1 of PostgreSQL, in bytes: what is longer would be cut without an error.
 NAME_LIMIT = 63
 # So many previous databases are a mistake, not a plan.
