@@ -17,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 SCENARIOS := $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
-.PHONY: help up down status local local-snapshot local-reset local-down restore test lint unit contract sanity integration molecule schema matrix changelog clean bench-access bench-converge bench-dump bench-restore faults images \
+.PHONY: help up down status incident incidents incident-report rehearse approve carry-out undo local local-snapshot local-reset local-down restore test lint unit contract sanity integration molecule schema matrix changelog clean bench-access bench-converge bench-dump bench-restore faults images \
         packages-python packages-containers packages-postgres packages-dumps venv venv-dev $(addprefix molecule-,$(SCENARIOS))
 
 help: ## Say what there is
@@ -78,6 +78,42 @@ restore: export TAARAXTAK_RESTORE = $(foreach word,$(RESTORE_WORDS),$(if $(filte
 restore: $(if $(shell command -v dpkg-query),venv) ## Into a server of your own: PGURL=postgresql://… DUMP=FILE, or STORE=USER@HOST KEY=FILE KNOWN_HOSTS=FILE
 	@python3 tools/restore.py
 
+# --- Corrective actions -------------------------------------------------------------------------------------------------
+# FOLDER has the incidents, INCIDENT is the path of one in it. What is typed goes by the environment: no shell reads it.
+export TAARAXTAK_FOLDER = $(or $(FOLDER),incidents)
+rehearse carry-out undo approve incident-report: export TAARAXTAK_INCIDENT = $(INCIDENT)
+incident: export TAARAXTAK_SLUG = $(SLUG)
+approve rehearse: export TAARAXTAK_KEY = $(KEY)
+rehearse: export TAARAXTAK_DUMP = $(DUMP)
+rehearse: export TAARAXTAK_STORE = $(STORE)
+rehearse: export TAARAXTAK_KNOWN_HOSTS = $(KNOWN_HOSTS)
+rehearse: export TAARAXTAK_SIGNERS = $(SIGNERS)
+incidents: export TAARAXTAK_APPROVERS = $(APPROVERS)
+carry-out: export TAARAXTAK_DBA = $(DBA)
+carry-out: export TAARAXTAK_CONFIRM = $(CONFIRM)
+INCIDENTS := python tools/incidents.py --folder "$$TAARAXTAK_FOLDER"
+
+incident: venv ## Begin an incident: SLUG=duplicate-rows writes incidents/DATE-duplicate-rows/before.yml
+	@$(INCIDENTS) new -- "$$TAARAXTAK_SLUG"
+
+incidents: venv ## Where each incident stands (APPROVERS=FILE verifies approvals; CHECK=1 fails where a report is overdue)
+	@$(INCIDENTS) list $(if $(APPROVERS),--approvers="$$TAARAXTAK_APPROVERS") $(if $(CHECK),--check)
+
+rehearse: venv ## Try INCIDENT=incidents/… in your own environment, on a fresh copy: DUMP=FILE, or STORE=HOST KEY=FILE KNOWN_HOSTS=FILE
+	ansible-playbook $(LOCAL) playbooks/rehearse.yml
+
+approve: venv ## Sign INCIDENT=incidents/…, which somebody else wrote and rehearsed, with KEY=FILE
+	@$(INCIDENTS) approve -- "$$TAARAXTAK_INCIDENT" "$$TAARAXTAK_KEY"
+
+carry-out: venv ## Carry INCIDENT=incidents/… out on a host of INVENTORY=FOLDER as DBA=you, with CONFIRM='NAME HASH' (CHECK=1: a dry run)
+	ansible-playbook -i $(or $(INVENTORY),inventory/local) $(if $(CHECK),--check )playbooks/carry_out.yml
+
+undo: venv ## Begin an incident that undoes INCIDENT=incidents/…, by the rows that it saved, of INVENTORY=FOLDER
+	ansible-playbook -i $(or $(INVENTORY),inventory/local) playbooks/undo.yml
+
+incident-report: venv ## Write after.md of INCIDENT=incidents/… anew, once people have written into after.yml
+	@$(INCIDENTS) report -- "$$TAARAXTAK_INCIDENT"
+
 # --- Tests --------------------------------------------------------------------------------------------------------------
 test: lint unit contract sanity integration molecule ## Run every test (parts have targets of their own)
 
@@ -101,9 +137,9 @@ integration: venv-dev packages-postgres ## The modules against a real PostgreSQL
 sanity: venv-dev ## ansible-test sanity, on a copy of what git tracks
 	python tools/sanity.py
 
-molecule: venv-dev images ## Every scenario but restore, and a dozen faults, on real systemd hosts, two at a time
-	@# restore takes ten minutes: make molecule-restore.
-	python tools/scenarios.py $(filter-out restore,$(SCENARIOS)) faults
+molecule: venv-dev images ## Every scenario but incident and restore, and a dozen faults, on real systemd hosts, two at a time
+	@# They take about ten minutes each: make molecule-incident, make molecule-restore.
+	python tools/scenarios.py $(filter-out incident restore,$(SCENARIOS)) faults
 
 $(addprefix molecule-,$(SCENARIOS)): molecule-%: venv-dev images
 	molecule test --scenario-name $*

@@ -17,9 +17,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from plugins.module_utils.actions import approval, folder, parsing, states, template  # noqa: E402 - the path is set above
+from plugins.module_utils.actions import approval, folder, report, saved, states, template, undo  # noqa: E402
+from plugins.module_utils.actions.judged import judge  # noqa: E402 - the path is set above
 from plugins.module_utils.actions.plan import FILE  # noqa: E402 - the path is set above
-from plugins.module_utils.actions.records import APPROVAL_FILE, REHEARSAL_FILE, Signed  # noqa: E402 - as above
+from plugins.module_utils.actions.records import (  # noqa: E402 - the path is set above
+    AFTER_FILE,
+    APPROVAL_FILE,
+    COMMITTED,
+    REHEARSAL_FILE,
+    REPORT_FILE,
+    Signed,
+    confirmation,
+)
 from plugins.module_utils.files.whole import replace  # noqa: E402 - the path is set above
 
 SCHEMA = ROOT / "docs" / "incident.schema.json"
@@ -36,6 +45,27 @@ def begin(options: argparse.Namespace, now: dt.datetime) -> int:
         host=options.host,
         database=options.database,
     )
+    _write(place, text)
+    return 0
+
+
+def prepare_undo(options: argparse.Namespace, now: dt.datetime) -> int:
+    """Write the before.yml of an incident that undoes another one, by the rows that it saved, which come on stdin."""
+    judged = judge(folder.read_folder(options.incident))
+    after = judged.incident.after
+    if after is None or after.outcome != COMMITTED:
+        raise ValueError(f"{judged.incident.name} was not committed: there is nothing to undo")
+    about, touched = saved.read(sys.stdin.buffer)
+    if (about.incident, about.plan_sha256) != (judged.incident.name, judged.incident.plan_sha256):
+        raise ValueError(f"these are the saved rows of {about.incident}, or of another {FILE} than is here now")
+    text = undo.undo(judged.plan, touched, now)
+    # The name is the undo's own; it follows from the day and the incident.
+    name = next(line for line in text.splitlines() if line.startswith("incident: ")).removeprefix("incident: ")
+    _write(Path(options.folder) / name, text)
+    return 0
+
+
+def _write(place: Path, text: str) -> None:
     place.mkdir(parents=True, exist_ok=True)
     try:
         with (place / FILE).open("x", encoding="utf-8") as file:
@@ -43,18 +73,12 @@ def begin(options: argparse.Namespace, now: dt.datetime) -> int:
     except FileExistsError:
         raise ValueError(f"{place / FILE} is there already: edit it, or name the incident otherwise") from None
     print(f"{place / FILE}: fill it in, then rehearse it")
-    return 0
 
 
 def lint(options: argparse.Namespace, _now: dt.datetime) -> int:
     """Say what is wrong with a before.yml and its statements."""
-    found = folder.understand(folder.read_folder(options.incident), None)
-    if found.plan is None:
-        raise ValueError(" ".join(found.problems) or f"{options.incident} has no {FILE}: write it")
-    if found.plan.incident != found.name:
-        raise ValueError(f"{FILE} is of the incident {found.plan.incident}: this folder is {found.name}")
-    parsing.check(found.plan)
-    print(f"{found.name}: nothing is wrong with {FILE}")
+    judged = judge(folder.read_folder(options.incident))
+    print(f"{judged.incident.name}: nothing is wrong with {FILE}")
     return 0
 
 
@@ -63,19 +87,34 @@ def approve(options: argparse.Namespace, now: dt.datetime) -> int:
     read = folder.read_folder(options.incident)
     # One that is there already is replaced, whatever it is.
     files = {name: content for name, content in read.files.items() if name != APPROVAL_FILE}
-    found = folder.understand(folder.Folder(read.name, files), None)
-    stands = states.state(found, now)
-    if stands.word != states.REHEARSED or found.plan is None or found.rehearsal is None:
+    judged = judge(folder.Folder(read.name, files))
+    plan, rehearsal = judged.plan, judged.incident.rehearsal
+    stands = states.state(judged.incident, now)
+    if stands.word != states.REHEARSED or rehearsal is None:
         raise ValueError(f"{read.name} is {stands.word}, and only what is rehearsed can be approved: {stands.why}")
-    parsing.check(found.plan)
-    what = Signed.of(found.plan, read.files[FILE], found.rehearsal, read.files[REHEARSAL_FILE])
+    what = Signed.of(plan, read.files[FILE], rehearsal, read.files[REHEARSAL_FILE])
     signature = approval.sign(what, options.key)
     replace(Path(options.incident) / APPROVAL_FILE, signature)
-    print(f"{read.name}: approved for {found.plan.host}, {found.plan.database}, until {what.expires}")
+    print(f"{read.name}: approved for {plan.host}, {plan.database}, until {what.expires}")
+    print(f"Who carries it out types CONFIRM='{confirmation(read.name, judged.incident.plan_sha256)}'")
     return 0
 
 
-def report(options: argparse.Namespace, now: dt.datetime) -> int:
+def retell(options: argparse.Namespace, now: dt.datetime) -> int:
+    """Write after.md anew of after.yml, once people have written into that."""
+    found = folder.understand(folder.read_folder(options.incident), None)
+    if found.after is None:
+        raise ValueError(" ".join(found.problems) or f"{found.name} has no {AFTER_FILE}: nothing was carried out")
+    written = Path(options.incident) / REPORT_FILE
+    if written.is_symlink():
+        raise ValueError(f"{written} is a link, which could lead anywhere: remove it")
+    replace(written, report.report(found.after).encode())
+    stands = states.state(found, now)
+    print(f"{found.name}: {stands.word}" + (f": {stands.why}" if stands.why else ""))
+    return 0
+
+
+def tell(options: argparse.Namespace, now: dt.datetime) -> int:
     """A line for each incident; with --check the status is 1 where one is overdue or can't be read."""
     wrong = 0
     for place in sorted(Path(options.folder).glob("*/")):
@@ -106,10 +145,16 @@ def main(arguments: list[str] | None = None) -> int:
     listed = commands.add_parser("list", help="where each incident stands", allow_abbrev=False)
     listed.add_argument("--approvers", help="the approvers' keys; without them no approval is verified")
     listed.add_argument("--check", action="store_true", help="fail where one is overdue or can't be read")
-    listed.set_defaults(run=report)
+    listed.set_defaults(run=tell)
     judged = commands.add_parser("lint", help="judge a before.yml", allow_abbrev=False)
     judged.add_argument("incident", help="the incident's folder")
     judged.set_defaults(run=lint)
+    undone = commands.add_parser("undo", help="begin an incident that undoes another", allow_abbrev=False)
+    undone.add_argument("incident", help="the incident's folder; its saved rows come on stdin")
+    undone.set_defaults(run=prepare_undo)
+    retold = commands.add_parser("report", help="write after.md anew", allow_abbrev=False)
+    retold.add_argument("incident", help="the incident's folder")
+    retold.set_defaults(run=retell)
     approved = commands.add_parser("approve", help="sign a rehearsed incident", allow_abbrev=False)
     approved.add_argument("incident", help="the incident's folder")
     approved.add_argument("key", help="the file of your ssh key, or its .pub where an agent has it")

@@ -24,9 +24,9 @@ options:
     type: str
     default: ""
   kind:
-    description: Answer of dumps of databases only, or of those of the cluster's globals.
+    description: Answer of dumps of databases only, of those of the cluster's globals, or of rows that actions saved.
     type: str
-    choices: [any, dump, globals]
+    choices: [any, dump, globals, saved]
     default: any
   settings:
     description: The settings of the store that say where the dumps are, and whose signature is right.
@@ -85,7 +85,7 @@ dumps:
       description: The database; of globals the first one that is dumped.
       type: str
     kind:
-      description: V(dump) or V(globals).
+      description: V(dump), V(globals) or V(saved).
       type: str
     encrypted:
       description: Whether it is encrypted with age.
@@ -216,7 +216,7 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "default": ""},
             "database": {"type": "str", "default": ""},
-            "kind": {"type": "str", "choices": ["any", "dump", "globals"], "default": "any"},
+            "kind": {"type": "str", "choices": ["any", "dump", "globals", "saved"], "default": "any"},
             "settings": {"type": "path", "default": "/etc/taaraxtak/dump-keep.json"},
         },
         supports_check_mode=True,

@@ -17,7 +17,7 @@ ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 # Where psycopg2 may be imported: one edge file for each way of meeting PostgreSQL.
 EDGES = {
     *("connection.py", "postgres.py", "probing.py", "running.py", "schema_server.py", "settings_server.py"),
-    *("session.py", "trials.py", "trying.py"),
+    *("database.py", "session.py", "trials.py", "trying.py"),
 }
 # What an edge may import beside the standard library; YAML is read and statements are parsed in one file each.
 THIRD_PARTY_OF_EDGES = {**{edge: {"psycopg2"} for edge in EDGES}, "yamls.py": {"yaml"}, "parsing.py": {"pglast"}}

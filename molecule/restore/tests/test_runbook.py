@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 RECOVERY = ROOT / "build" / "recovery.json"
 ARCHIVE = "/var/lib/taaraxtak-dumps/archive"
 MARKETSHARE = "public.provider_marketshare"
@@ -28,15 +27,8 @@ GIVEN = {
 }
 
 
-def commands(test: str) -> list[str]:
-    """The commands of the section that says that *test* runs it."""
-    block = re.search(rf"<!-- run by \S+: {test} -->\n```sh\n(.*?)```", RUNBOOK, re.DOTALL)
-    assert block
-    return block[1].splitlines()
-
-
 @pytest.fixture
-def run(request: t.Any, play: t.Any, production: t.Any, store: t.Any) -> t.Callable[..., list[str]]:
+def run(commands: list[str], play: t.Any, production: t.Any, store: t.Any) -> t.Callable[..., list[str]]:
     """A function that runs the commands of this test's section in their order; what each says.
 
     `ssh HOST sudo` is `podman exec` here. *words* are what a person puts for the
@@ -48,7 +40,7 @@ def run(request: t.Any, play: t.Any, production: t.Any, store: t.Any) -> t.Calla
         words: dict[str, str] | None = None, after: dict[str, t.Callable[[], None]] | None = None, **variables: t.Any
     ) -> list[str]:
         said = []
-        for line in commands(request.node.originalname):
+        for line in commands:
             argv = shlex.split(line)
             if argv[:3] == ["ansible-playbook", "-i", "INVENTORY"]:
                 options = dict(pair.split("=", 1) for pair in argv[5::2])

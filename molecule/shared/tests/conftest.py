@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -163,6 +164,15 @@ def until() -> t.Callable[..., None]:
 
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def commands(request: t.Any) -> list[str]:
+    """The commands of the runbook's section that says that this test runs it."""
+    text = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    block = re.search(rf"<!-- run by \S+: {request.node.originalname} -->\n```sh\n(.*?)```", text, re.DOTALL)
+    assert block
+    return block[1].splitlines()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import typing as t
 from .folder import Folder, entries
 from .keeper import Settings as Keeping
 from .manifest import Document, Manifest
-from .names import read_utc
+from .names import SAVED, read_utc
 from .signatures import Signers
 from .stores import Settings as Sending
 from .survey import survey
@@ -94,10 +94,12 @@ class Shelf:
     def newest(self) -> list[Document]:
         """For each database, kind and host (``signer``) the newest dump that counts, and the newest verified one.
 
-        Where there is no dump that counts at all, both are None, and the host is "".
+        Where there is no dump that counts at all, both are None, and the host is "". Saved rows are no dump.
         """
         groups: dict[tuple[str, str, str], Document] = {}
         for dump in self.dumps:
+            if dump["kind"] == SAVED:
+                continue
             key = dump["database"], dump["kind"], dump["signer"]
             about = dict(zip(("database", "kind", "signer"), key, strict=True))
             group = groups.setdefault(key, {**about, "archived": None, "verified": None})

@@ -17,7 +17,7 @@ import itertools
 import typing as t
 
 from .incidents import Incident
-from .names import DUMP, GLOBALS, DumpName, utc_text
+from .names import DUMP, GLOBALS, SAVED, DumpName, utc_text
 
 # A clock may be corrected by so much without a word.
 CLOCK_STEP = dt.timedelta(hours=1)
@@ -211,7 +211,8 @@ def _expected(dumps: t.Iterable[Dump], limits: Limits) -> list[Key]:
     wanted = [(database, DUMP) for database in limits.databases]
     if limits.globals_too and limits.databases:
         wanted.insert(0, (limits.databases[0], GLOBALS))
-    found = sorted({_key(dump) for dump in dumps})
+    # Rows are saved when something is mended, and not each night.
+    found = sorted({_key(dump) for dump in dumps if dump.name.kind != SAVED})
     asked = [[key for key in found if key[:2] == one] or [(*one, "")] for one in wanted]
     return list(dict.fromkeys([*itertools.chain(*asked), *found]))
 

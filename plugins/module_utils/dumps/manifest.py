@@ -15,7 +15,7 @@ import json
 import typing as t
 
 from .ddl import Ddl
-from .names import DUMP, DumpName
+from .names import GLOBALS, SAVED, DumpName
 from .reader import Reader
 from .scan import SequenceValue, TableData
 
@@ -114,8 +114,8 @@ class Trailer:
     ``left_out`` names what the database holds and the dump does not: foreign tables (their rows), subscriptions,
     ``large objects``.
     ``settings`` are the database's: encoding, collate, ctype, and where the server knows them provider, locale. Times
-    are UTC texts. Of globals there are no tables, sequences, extensions and settings, but ``roles``, their number.
-    ``ddl`` is what the schema of a dump is; globals and older dumps have none.
+    are UTC texts. Of globals there are no tables, sequences, extensions and settings, but ``roles``, their number. Of
+    saved rows there are ``tables`` alone. ``ddl`` is what the schema of a dump is; older dumps and others have none.
     """
 
     name: DumpName
@@ -183,8 +183,10 @@ class Trailer:
             ddl=_ddl(reader.take("ddl", dict)) if "ddl" in document else None,
         )
         reader.end()
-        if trailer.name.kind != DUMP and (trailer.tables or trailer.sequences or trailer.extensions or trailer.ddl):
+        if trailer.name.kind == GLOBALS and (trailer.tables or _of_a_dump(trailer)):
             raise ValueError("the trailer of globals names tables, sequences, extensions or a schema")
+        if trailer.name.kind == SAVED and _of_a_dump(trailer):
+            raise ValueError("the trailer of saved rows names sequences, extensions or a schema")
         failed = sorted(program for program, status in trailer.statuses.items() if status != 0)
         if failed:
             raise ValueError(f"the trailer says ok although {' and '.join(failed)} failed")
@@ -350,6 +352,11 @@ def _ddl(value: t.Mapping[str, t.Any]) -> Ddl:
     ddl = Ddl(sha256=reader.sha256("sha256"), kinds=reader.counts("kinds"))
     reader.end()
     return ddl
+
+
+def _of_a_dump(trailer: Trailer) -> bool:
+    """Whether it says what only a whole database has."""
+    return bool(trailer.sequences or trailer.extensions or trailer.ddl)
 
 
 def _object(value: t.Any, name: str) -> dict[str, t.Any]:

@@ -4,7 +4,8 @@
 """The names of artefacts, in UTC, and of the manifest beside each.
 
 ``DATABASE_YYYY-MM-DD-HH.MM.SS.sql.zst`` is the dump of a database, ``….globals.sql.zst`` the cluster's roles and their
-settings, named by the first database of the configuration. What is encrypted ends in ``.age`` too.
+settings, named by the first database of the configuration, and ``….saved.jsonl.zst`` the rows that a corrective action
+has touched, as they were before. What is encrypted ends in ``.age`` too.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ SUFFIX = ".sql.zst"
 ENCRYPTED_SUFFIX = ".age"
 MANIFEST_SUFFIX = ".manifest.json"
 PARTIAL_SUFFIX = ".partial"
-DUMP, GLOBALS = "dump", "globals"
-_KINDS = {DUMP: "", GLOBALS: ".globals"}
+DUMP, GLOBALS, SAVED = "dump", "globals", "saved"
+_SUFFIXES = {DUMP: SUFFIX, GLOBALS: f".globals{SUFFIX}", SAVED: ".saved.jsonl.zst"}
+_KINDS = {suffix: kind for kind, suffix in _SUFFIXES.items()}
 _STAMP = "%Y-%m-%d-%H.%M.%S"
 
 # 63 bytes is PostgreSQL's limit for a name; a leading dash would be an option, a leading dot a hidden file.
 _DATABASE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}", re.ASCII)
 _NAME = re.compile(
     r"([A-Za-z0-9_][A-Za-z0-9_-]{0,62})_([0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{2}\.[0-9]{2}\.[0-9]{2})"
-    r"(\.globals)?\.sql\.zst(\.age)?",
+    r"((?:\.globals)?\.sql\.zst|\.saved\.jsonl\.zst)(\.age)?",
     re.ASCII,
 )
 
@@ -34,8 +36,8 @@ _NAME = re.compile(
 class DumpName:
     """What the name of an artefact says.
 
-    The database (for globals: the configuration's first), the second, in UTC, in which it was started, its kind (`DUMP`
-    or `GLOBALS`) and whether it is encrypted.
+    The database (for globals: the configuration's first), the second, in UTC, in which it was started, its kind
+    (`DUMP`, `GLOBALS` or `SAVED`) and whether it is encrypted.
     """
 
     database: str
@@ -49,8 +51,8 @@ class DumpName:
                 f"the database name {self.database!r} can't be part of a file name: dumps are made of databases whose "
                 "names have ASCII letters, digits, _ and - alone, at most 63 of them, and no - at the beginning"
             )
-        if self.kind not in _KINDS:
-            raise ValueError(f"the kind {self.kind!r} is not known: it is {DUMP} or {GLOBALS}")
+        if self.kind not in _SUFFIXES:
+            raise ValueError(f"the kind {self.kind!r} is not known: it is {DUMP}, {GLOBALS} or {SAVED}")
         if self.started.utcoffset() != dt.timedelta(0):
             raise ValueError("the time in the name of a dump must be in UTC")
         if self.started.microsecond:
@@ -58,12 +60,12 @@ class DumpName:
 
     def __str__(self) -> str:
         stamp = self.started.strftime(_STAMP).rjust(19, "0")
-        return f"{self.database}_{stamp}{_KINDS[self.kind]}{SUFFIX}{ENCRYPTED_SUFFIX if self.encrypted else ''}"
+        return f"{self.database}_{stamp}{_SUFFIXES[self.kind]}{ENCRYPTED_SUFFIX if self.encrypted else ''}"
 
     @property
     def artefact(self) -> str:
-        """What a request calls it: the database, or `GLOBALS`."""
-        return GLOBALS if self.kind == GLOBALS else self.database
+        """What a request calls it: the database, or `GLOBALS`; `SAVED`, which nobody requests."""
+        return self.database if self.kind == DUMP else self.kind
 
     @property
     def manifest(self) -> str:
@@ -80,7 +82,7 @@ class DumpName:
             started = dt.datetime.strptime(match[2], _STAMP).replace(tzinfo=dt.UTC)
         except ValueError:
             raise ValueError(f"{_shown(name)} is not the name of a dump: there is no such date or time") from None
-        return cls(match[1], started, GLOBALS if match[3] else DUMP, match[4] is not None)
+        return cls(match[1], started, _KINDS[match[3]], match[4] is not None)
 
 
 def manifest_owner(file_name: str) -> DumpName | None:

@@ -15,7 +15,7 @@ import datetime as dt
 import typing as t
 
 from .freshness import CLOCK_STEP
-from .names import DumpName
+from .names import SAVED, DumpName
 
 Slot = tuple[int, ...]
 # A month has no more.
@@ -96,7 +96,8 @@ def decide(dumps: t.Iterable[Stored], policy: Policy, now: dt.datetime) -> tuple
     """What becomes of each of the *dumps*, oldest first. Each host's database has its slots; globals have theirs.
 
     A dump without a signature (an adopted one) fills no slot, counts for no minimum, and is never removed by itself.
-    The same goes for one that was received in the future by this clock, as long as it was. One whose drill failed
+    Nor are saved rows. The same goes for one that was received in the future by this clock, as long as it was. One
+    whose drill failed
     counts for nothing either; it stays until a verified dump came so much later as months are kept.
     """
     groups: dict[tuple[str, str, str], list[Stored]] = {}
@@ -106,6 +107,10 @@ def decide(dumps: t.Iterable[Stored], policy: Policy, now: dt.datetime) -> tuple
         if not dump.signed:
             decisions[dump.name] = Decision(
                 dump.name, keep=True, reasons=("it has no signature, so it counts for nothing and is left to people",)
+            )
+        elif dump.name.kind == SAVED:
+            decisions[dump.name] = Decision(
+                dump.name, keep=True, reasons=("rows that an action has touched, so it is left to people",)
             )
         elif dump.received > now + CLOCK_STEP:
             decisions[dump.name] = Decision(

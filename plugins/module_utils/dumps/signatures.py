@@ -57,10 +57,12 @@ class Signers:
         return name
 
 
-def signer(keygen: str, key: str, namespace: str, environment: t.Mapping[str, str]) -> Child:
-    """ssh-keygen, which signs what it reads for *namespace* with the file *key*."""
+def signer(
+    keygen: str, key: str, namespace: str, environment: t.Mapping[str, str], *, become: t.Sequence[str] = ()
+) -> Child:
+    """ssh-keygen, which signs what it reads for *namespace* with the file *key*; *become* are words to run it by."""
     return Child(
-        [keygen, "-Y", "sign", "-n", namespace, "-f", key],
+        [*become, keygen, "-Y", "sign", "-n", namespace, "-f", key],
         name="ssh-keygen",
         keep_stderr=True,
         stdin=subprocess.PIPE,

@@ -19,7 +19,6 @@ from .frames import END, Section, prefix, section
 from .manifest import Abort, Ack, Header, Trailer, encode, read_ack, read_trailer
 from .names import DumpName, absent, utc_text
 from .processes import ENDING_SIGNALS, Child, Clock, DumpError
-from .sources import Source
 
 # Source and sender share a clock; so long may sudo and Python take to start, or the source between two dumps.
 NAME_AGE = dt.timedelta(minutes=5)
@@ -92,6 +91,18 @@ class Interruption:
             raise InterruptedRunError(self._came)
 
 
+class Streams(t.Protocol):
+    """What streams are read from, part by part: a run of the source, or rows that were saved here (`Source`)."""
+
+    aborted: bool
+
+    def part(self, clock: Clock) -> tuple[Section, bytes]: ...
+
+    def check(self, clock: Clock, *, last: bool) -> None: ...
+
+    def leave(self) -> None: ...
+
+
 class Transfer:
     """What flows between the source's next stream and one connection to a store.
 
@@ -101,7 +112,7 @@ class Transfer:
 
     def __init__(
         self,
-        source: Source,
+        source: Streams,
         command: t.Sequence[str],
         clock: Clock,
         interruption: Interruption,

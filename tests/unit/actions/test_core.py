@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 ACTIONS = Path(__file__).resolve().parents[3] / "plugins" / "module_utils" / "actions"
-# approval: ssh-keygen; folder: the incident's files; parsing: pglast; yamls: PyYAML.
-EDGES = {"approval", "folder", "parsing", "yamls"}
+# approval: ssh-keygen; attempt: this host; database: psycopg2; folder: the incident's files; ledger: what this host
+# remembers; parsing: pglast; saving: zstd and the stores; yamls: PyYAML.
+EDGES = {"approval", "attempt", "database", "folder", "ledger", "parsing", "saving", "yamls"}
 CORE = {
     *("codec", "expected", "functions", "lint", "plan", "records", "report", "statements", "states", "template"),
-    *("undo", "written"),
+    *("undo", "written", "carrying", "interface", "queries", "saved", "touching"),
 }
 # Pure parts of other folders.
 ELSEWHERE = {"access.policy.fields", "dumps.manifest", "dumps.names"}

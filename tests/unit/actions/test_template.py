@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.actions import parsing, plan, records, yamls
+from ansible_collections.taaraxtak.production.plugins.module_utils.actions import parsing, plan, records, saved, yamls
 from ansible_collections.taaraxtak.production.plugins.module_utils.actions.template import name_of, template
+from ansible_collections.taaraxtak.production.plugins.module_utils.actions.undo import DELETED, Column, Table
 from ansible_collections.taaraxtak.production.tests.unit.actions.incidents import GOOD, NAME, after, rehearsal
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -54,9 +55,9 @@ def test_what_can_not_name_an_incident_is_refused(slug):
         name_of(slug, NOW.date())
 
 
-def incidents(place: Path, *words: str) -> subprocess.CompletedProcess:
+def incidents(place: Path, *words: str, given: str = "") -> subprocess.CompletedProcess:
     command = [sys.executable, str(ROOT / "tools" / "incidents.py"), *words]
-    return subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=place, input=given, capture_output=True, text=True, check=False)
 
 
 def test_an_incident_is_begun_once_and_names_the_schema(tmp_path):
@@ -139,12 +140,70 @@ def test_the_check_fails_where_an_incident_is_overdue_or_can_not_be_read(place, 
     assert "no link" in incidents(tmp_path, "list", "--check").stdout
 
 
-def test_an_incident_with_its_after_is_not_overdue(place, tmp_path):
+@pytest.fixture
+def carried_out(place: Path) -> Path:
+    """The incident with its after.yml, in which no person has written yet."""
     digests = {
         f"{name}_sha256": records.sha256((place / file).read_bytes())
         for name, file in (("plan", "before.yml"), ("rehearsal", "rehearsal.yml"))
     }
     (place / "after.yml").write_text(after(**digests, approval_sha256="").text())
+    return place
+
+
+def test_the_report_is_written_anew_with_what_people_wrote(carried_out, tmp_path):
+    text = (carried_out / "after.yml").read_text()
+    for field in records.HUMAN:
+        text = text.replace(f'{field}: ""', f"{field}: |\n  We saw {field}.")
+    (carried_out / "after.yml").write_text(text)
+    done = incidents(tmp_path, "report", str(carried_out))
+    assert done.stdout == f"{NAME}: closed: committed\n"
+    written = (carried_out / "after.md").read_text()
+    assert all(f"We saw {field}." in written for field in records.HUMAN)
+
+
+def test_no_report_is_written_of_nothing_or_through_a_link(place, carried_out, tmp_path):
+    (carried_out / "after.md").symlink_to(tmp_path / "elsewhere")
+    assert "is a link" in incidents(tmp_path, "report", str(carried_out)).stderr
+    assert not (tmp_path / "elsewhere").exists()
+    (place / "after.yml").unlink()
+    assert "nothing was carried out" in incidents(tmp_path, "report", str(place)).stderr
+
+
+def saved_rows(place: Path, incident: str = NAME) -> str:
+    """Two rows that the incident's step has deleted, as they were saved."""
+    lines: list[bytes] = []
+    plan_sha256 = records.sha256((place / "before.yml").read_bytes())
+    writer = saved.Writer(saved.About(incident, plan_sha256, "production", "taaraxtak"), lines.append)
+    table = Table("public", "provider_marketshare", (Column("name", "character varying"),))
+    writer.table("remove-duplicates", DELETED, table)
+    for name in ("it's", None):
+        writer.row((name,))
+    writer.end()
+    return b"".join(lines).decode()
+
+
+def test_an_undo_is_an_incident_of_its_own_with_the_saved_rows(carried_out, tmp_path):
+    done = incidents(tmp_path, "undo", str(carried_out), given=saved_rows(carried_out))
+    assert done.returncode == 0, done.stderr
+    (file,) = tmp_path.glob("incidents/*-undo-duplicate-rows/before.yml")
+    assert "('it''s'),\n        (NULL)" in file.read_text()
+    assert ": draft: " in incidents(tmp_path, "list").stdout
+    again = incidents(tmp_path, "undo", str(carried_out), given=saved_rows(carried_out))
+    assert "is there already" in again.stderr
+
+
+def test_no_undo_is_made_of_other_rows_or_of_what_was_not_committed(carried_out, tmp_path):
+    rows = saved_rows(carried_out)
+    for given in ("", rows[: len(rows) // 2], rows.replace("it's", "its"), saved_rows(carried_out, "2026-11-22-other")):
+        assert incidents(tmp_path, "undo", str(carried_out), given=given).returncode == 1
+    text = (carried_out / "after.yml").read_text()
+    (carried_out / "after.yml").write_text(text.replace('"committed"', '"rolled back"'))
+    assert "nothing to undo" in incidents(tmp_path, "undo", str(carried_out), given=rows).stderr
+    assert list(tmp_path.glob("incidents/*undo*")) == []
+
+
+def test_an_incident_with_its_after_is_not_overdue(carried_out, tmp_path):
     done = incidents(tmp_path, "list", "--check")
     assert done.returncode == 0
     assert "carried out: committed; fill in why_different, learned, follow_ups" in done.stdout

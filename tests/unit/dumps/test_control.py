@@ -101,6 +101,7 @@ def test_the_newest_of_each_kind_is_the_last_that_counts() -> None:
             dump("a", verified=True),
             dump("b"),
             dump("g", kind="globals"),
+            dump("s", kind="saved"),
             dump("c", signed=False),
             dump("d", archived=False, signed=False),
             dump("x", database="another", archived=False, signed=False),

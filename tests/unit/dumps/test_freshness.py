@@ -104,6 +104,12 @@ def test_globals_are_asked_for() -> None:
     assert both.level == Level.OK
 
 
+def test_saved_rows_need_not_be_fresh_and_are_no_dump() -> None:
+    saved = dump(900 * DAY, {}, kind="saved", verified=False)
+    assert judged(dump(HOUR), saved).level == Level.OK
+    assert judged(saved).level == Level.CRITICAL
+
+
 def test_fresh_globals_do_not_hide_an_old_dump() -> None:
     verdict = judged(dump(60 * HOUR), dump(HOUR, {}, kind="globals"))
     assert verdict.level == Level.CRITICAL

@@ -20,7 +20,13 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.manifes
     read_ack,
     read_trailer,
 )
-from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import DUMP, GLOBALS, DumpName, utc_text
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import (
+    DUMP,
+    GLOBALS,
+    SAVED,
+    DumpName,
+    utc_text,
+)
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.scan import SequenceValue, TableData
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,6 +123,16 @@ def test_globals_hold_no_tables() -> None:
     assert read_trailer(encode(empty.document())) == empty
     for changed in (dataclasses.replace(TRAILER, name=globals_name), dataclasses.replace(empty, ddl=TRAILER.ddl)):
         with pytest.raises(ValueError, match="names tables"):
+            read_trailer(encode(changed.document()))
+
+
+def test_saved_rows_are_of_tables_and_of_nothing_else() -> None:
+    name = DumpName("taaraxtak", NAME.started, SAVED)
+    rows = dataclasses.replace(TRAILER, name=name, sequences={}, extensions={}, ddl=None)
+    assert read_trailer(encode(rows.document())) == rows
+    for part in ("sequences", "extensions", "ddl"):
+        changed = dataclasses.replace(rows, **{part: getattr(TRAILER, part)})
+        with pytest.raises(ValueError, match="saved rows names"):
             read_trailer(encode(changed.document()))
 
 

@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import (
     DUMP,
     GLOBALS,
+    SAVED,
     DumpName,
     manifest_owner,
     read_utc,
@@ -35,10 +36,19 @@ def test_globals_and_what_is_encrypted_say_so() -> None:
     assert (both.artefact, DumpName("taaraxtak", NIGHT).artefact) == ("globals", "taaraxtak")
 
 
+def test_saved_rows_are_named_as_what_they_are() -> None:
+    name = DumpName("taaraxtak", NIGHT, SAVED, encrypted=True)
+    assert str(name) == "taaraxtak_2026-11-22-03.00.00.saved.jsonl.zst.age"
+    assert name.artefact == "saved"
+    for text in ("a_2026-11-22-03.00.00.saved.sql.zst", "a_2026-11-22-03.00.00.jsonl.zst"):
+        with pytest.raises(ValueError, match="is not the name of a dump"):
+            DumpName.parse(text)
+
+
 @given(
     database=st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}", fullmatch=True),
     when=MOMENTS,
-    kind=st.sampled_from([DUMP, GLOBALS]),
+    kind=st.sampled_from([DUMP, GLOBALS, SAVED]),
     encrypted=st.booleans(),
 )
 def test_what_is_written_is_read_again(database: str, when: dt.datetime, kind: str, encrypted: bool) -> None:

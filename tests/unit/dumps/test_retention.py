@@ -151,6 +151,12 @@ def test_databases_have_their_own_slots() -> None:
     assert kept([mine, other], Policy(), NOW) == {mine.name, other.name}
 
 
+def test_saved_rows_are_never_removed_by_themselves() -> None:
+    moment = NOW - 900 * DAY
+    saved = [Stored(DumpName("taaraxtak", moment + n * HOUR, kind="saved"), moment + n * HOUR) for n in range(5)]
+    assert kept([*saved, *NIGHTS], Policy(minimum=1), NOW) >= {one.name for one in saved}
+
+
 def test_globals_have_their_own_slots() -> None:
     moment = NOW - 300 * DAY
     data = dump(moment + HOUR)

@@ -18,7 +18,7 @@ from pathlib import Path
 from ..adopt import old_name
 from ..folder import MANIFEST_LIMIT, Folder
 from ..manifest import Manifest
-from ..names import DUMP, ENCRYPTED_SUFFIX, MANIFEST_SUFFIX, SUFFIX, DumpName
+from ..names import DUMP, ENCRYPTED_SUFFIX, MANIFEST_SUFFIX, SAVED, SUFFIX, DumpName
 from ..processes import DumpError, FinalError
 from ..reader import Reader
 from ..signatures import SIGNERS, Signers
@@ -167,7 +167,8 @@ def _stored(manifest: Manifest, start: t.Callable[[], Origin]) -> Material:
 
 def _restorable(name: DumpName | None) -> DumpName | None:
     if name is not None and name.kind != DUMP:
-        raise DumpError(f"{name} holds the cluster's roles, not a database: choose a dump")
+        what = "rows that an action has touched" if name.kind == SAVED else "the cluster's roles"
+        raise DumpError(f"{name} holds {what}, not a database: choose a dump")
     return name
 
 

@@ -1,0 +1,35 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An incident whose plan was read and judged, on the controller: nothing else may go to a host."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from . import folder, parsing
+from .plan import FILE, Plan
+from .states import Incident
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """The files of an incident as they were read once, what they say, and its plan, which may be carried out."""
+
+    folder: folder.Folder
+    incident: Incident
+    plan: Plan
+
+
+def judge(read: folder.Folder) -> Judged:
+    """What *read* says; ValueError where its plan can't be read, is another's, or has a statement that may not run.
+
+    No signature is looked at.
+    """
+    found = folder.understand(read, None)
+    if found.plan is None:
+        raise ValueError(" ".join(found.problems) or f"{found.name} has no {FILE}: write it")
+    if found.plan.incident != found.name:
+        raise ValueError(f"{FILE} is of the incident {found.plan.incident}: this folder is {found.name}")
+    parsing.check(found.plan)
+    return Judged(read, found, found.plan)

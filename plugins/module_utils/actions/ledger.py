@@ -1,0 +1,95 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What this host remembers of the actions that were begun on it, and the lock by which there is one at a time.
+
+The record of an attempt lies here from its beginning on, each time as far as it is certain: so an action is not carried
+out twice because its after.yml was lost, and one that was interrupted can be settled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+import typing as t
+from pathlib import Path
+
+from ..files.whole import replace, sync_folder
+from . import yamls
+from .records import AFTER_FILE, AfterAction
+
+FOLDER = "/var/lib/taaraxtak/incidents"
+LOCK = "/run/taaraxtak-corrective-action.lock"
+
+
+class Ledger:
+    """The folder *path*, which is its user's alone."""
+
+    def __init__(self, path: str = FOLDER) -> None:
+        self._folder = Path(path)
+
+    def find(self, incident: str) -> AfterAction | None:
+        """The record of an attempt that was begun; None where there was none. ValueError where it can't be read."""
+        try:
+            handle = os.open(self._file(incident), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ValueError(f"the record {self._file(incident)} could not be read: {error.strerror}") from error
+        with open(handle, "rb") as file:  # noqa: PTH123 (opened above, so that no link is followed)
+            content = file.read(yamls.MAX_BYTES + 1)
+        return AfterAction.read(yamls.load(content, AFTER_FILE))
+
+    def begin(self, record: AfterAction) -> None:
+        """Note that the attempt has begun; ValueError where one was begun before, or it can't be noted."""
+        self._made()
+        file = self._file(record.incident)
+        try:
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            raise ValueError(f"{record.incident} was begun on this host before: see {file}") from None
+        except OSError as error:
+            raise ValueError(f"{file} could not be written: {error.strerror}") from error
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(record.text().encode())
+            opened.flush()
+            os.fsync(opened.fileno())
+        sync_folder(self._folder)
+
+    def note(self, record: AfterAction) -> None:
+        """What is now known of it; ValueError where it can't be noted."""
+        replace(self._file(record.incident), record.text().encode(), mode=0o600)
+
+    def _file(self, incident: str) -> Path:
+        return self._folder / f"{incident}.yml"
+
+    def _made(self) -> None:
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found = self._folder.lstat()
+        except OSError as error:
+            raise ValueError(f"{self._folder} could not be made: {error.strerror}") from error
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            raise ValueError(f"{self._folder} must be a folder that nobody but its owner, who runs this, may write in")
+
+
+@contextlib.contextmanager
+def alone(path: str = LOCK) -> t.Iterator[None]:
+    """Hold the lock on the file *path*; ValueError where another process does."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ValueError(f"the lock {path} could not be opened: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+            raise ValueError(f"another corrective action is under way (process {holder}): wait for its end") from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(handle)
