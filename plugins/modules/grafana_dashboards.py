@@ -62,7 +62,7 @@ options:
     description: Whether an import replaces what the server has another version of. Else it does nothing and fails.
     type: bool
     default: true
-  message:
+  commit_message:
     description: What the server's list of versions says of an import.
     type: str
     default: Imported from the repository
@@ -208,7 +208,7 @@ def argument_spec() -> Answer:
         "token_file": {"type": "path", "no_log": False},
         "production_urls": {"type": "list", "elements": "str", "default": []},
         "overwrite": {"type": "bool", "default": True},
-        "message": {"type": "str", "default": "Imported from the repository"},
+        "commit_message": {"type": "str", "default": "Imported from the repository"},
         "may_empty": {"type": "bool", "default": False},
         "datasource_uid": {"type": "str", "default": document.DATASOURCE_UID},
         "datasource_type": {"type": "str", "default": document.DATASOURCE_TYPE},
@@ -312,7 +312,7 @@ def import_(module: AnsibleModule) -> Answer:
     saved: list[str] = []
     if not module.check_mode:
         try:
-            exchange.carry_out(grafana, plan, params["message"], saved.append)
+            exchange.carry_out(grafana, plan, params["commit_message"], saved.append)
         except ValueError as error:
             # Folders that were made before are a change too, and a failure may have come after the server had saved.
             msg = f"{error}. {len(saved)} of {len(plan.steps)} dashboards had been saved before: run this again"

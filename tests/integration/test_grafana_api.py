@@ -8,9 +8,11 @@ import json
 import threading
 import typing as t
 import urllib.parse
+from pathlib import Path
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.dashboards import api, document, exchange
+from ansible_collections.taaraxtak.production.tests.integration.conftest import run_module
 
 TOKEN = "glsa_" + "0" * 32
 
@@ -183,7 +185,7 @@ def test_the_token_follows_nowhere(server: Server) -> None:
 
 
 def test_the_token_goes_in_its_header_alone_whatever_netrc_says(
-    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: t.Any
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else\n", encoding="ascii")
     (tmp_path / "netrc").chmod(0o600)
@@ -216,6 +218,18 @@ def test_a_message_of_the_server_is_shown_short_and_without_control_characters(s
     assert "bad?[31m?xxx" in str(refused.value)
     assert len(str(refused.value)) < 400
     assert TOKEN not in repr(api.Settings(url=server.url, token=TOKEN))
+
+
+def test_a_token_that_the_server_repeats_is_masked(server: Server, tmp_path: Path) -> None:
+    server.answer("/api/health", says({"message": f"bad {TOKEN}"}, 500))
+    (tmp_path / "token").write_text(f"{TOKEN}\n", encoding="ascii")
+    (tmp_path / "token").chmod(0o600)
+    given = {"state": "exported", "url": server.url, "folder": str(tmp_path / "tree")}
+    by_file = run_module("grafana_dashboards", {**given, "token_file": str(tmp_path / "token")})
+    by_environment = run_module("grafana_dashboards", given, env={"GRAFANA_TOKEN": TOKEN})
+    for failed in (by_file, by_environment):
+        assert "bad " in failed.msg
+        assert TOKEN not in json.dumps(failed.values)
 
 
 def test_dashboards_that_come_or_go_while_they_are_read_end_it(server: Server) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.dashboards import checking
 from ansible_collections.taaraxtak.production.plugins.module_utils.dashboards.variables import Context, Variable
@@ -163,6 +161,9 @@ HOSTILE = (
     f"'; {GETS_OUT}; SELECT '",
     f"1); {GETS_OUT}; SELECT (1",
     f'"; {GETS_OUT}; SELECT "',
+    # What a lexer takes for one text that reads blanks, symbols and line ends otherwise than the server.
+    f"$😀$ ' $😀$; {GETS_OUT}; SELECT 1 --'",
+    f"1 -- \r; {GETS_OUT}; SELECT 1 \n + 1",
     "'; COMMIT; BEGIN READ WRITE; SELECT lo_creat(-1); --",
     "x'); ALTER ROLE grafanareader SET statement_timeout = 0; --",
     "1; DELETE FROM provider_marketshare",
@@ -196,13 +197,11 @@ def test_a_hostile_value_does_not_leave_the_transaction(host, form, several):
 
 def test_nothing_of_a_query_is_run(host):
     """Volatile functions, which could write or wait, are in the plan and are not called."""
-    begun = time.monotonic()
-    assert check(host, "SELECT pg_sleep(4) FROM provider_marketshare").result == "works"
+    assert check(host, "SELECT pg_sleep(3600) FROM provider_marketshare").result == "works"
     assert check(host, "SELECT setval('s', 100)", {}).result == "broken"
     host.sql("CREATE SEQUENCE IF NOT EXISTS counted; GRANT USAGE, SELECT, UPDATE ON SEQUENCE counted TO grafanareader")
     assert check(host, "SELECT nextval('counted'), setval('counted', 77)").result == "works"
     assert host.sql("SELECT last_value, is_called FROM counted") == [(1, False)]
-    assert time.monotonic() - begun < 4
 
 
 def test_what_planning_calls_is_the_role_in_a_read_only_transaction(host):

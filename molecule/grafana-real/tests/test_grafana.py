@@ -1,4 +1,4 @@
-"""What Grafana's own server alone proves: that it reads the files, queries the database by its socket, and draws the line there."""
+"""What only Grafana's own server proves: it reads the files and queries the database by its socket as grafanareader."""
 
 from __future__ import annotations
 

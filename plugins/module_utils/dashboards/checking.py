@@ -35,7 +35,7 @@ if t.TYPE_CHECKING:
 
 # Longer than any plan takes; a query that needs more is one to look at.
 PLANNING_TIMEOUT_MS = 5000
-# About what PostgreSQL reads in a second or two from memory on one core.
+# Some 100 MB of the sample's rows: much for a panel that is drawn anew each minute, for everybody who looks at it.
 SLOW_ROWS = 1_000_000
 # Any will do: whether there is a time filter is asked, not how much it lets through.
 RANGE = dt.timedelta(days=1)
@@ -204,9 +204,11 @@ class _Checker:
         with self._connection.cursor() as cursor:
             # The options in parentheses, so that no ANALYZE of the text's own can follow.
             cursor.execute("EXPLAIN (VERBOSE, FORMAT JSON) " + text)
-            ((answer,),) = cursor.fetchall()
-        if self._connection.info.transaction_status != psycopg2.extensions.TRANSACTION_STATUS_INTRANS:
-            raise ValueError("a query has left its transaction")
+            answered, rows = cursor.statusmessage, cursor.fetchall()
+        open_still = self._connection.info.transaction_status == psycopg2.extensions.TRANSACTION_STATUS_INTRANS
+        if answered != "EXPLAIN" or not open_still:
+            raise ValueError(f"the server took a query for more than one: {text}")
+        ((answer,),) = rows
         plan: plans.Node = answer[0]["Plan"]
         return plan
 

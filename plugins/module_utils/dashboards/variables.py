@@ -24,7 +24,7 @@ REFERENCE = re.compile(
 )
 # A comment of SQL, a text in dollar quotes, and other quotes, since two hyphens in those begin no comment.
 QUOTED = re.compile(
-    r"""(?P<comment>--[^\n]*|/\*.*?\*/)|\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$"""
+    r"""(?P<comment>--[^\n\r]*|/\*.*?\*/)|\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$"""
     r"""|\b[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*\"""",
     re.DOTALL,
 )

@@ -9,22 +9,24 @@ import dataclasses
 import re
 import typing as t
 
-# One token of SQL, PostgreSQL's lexical rules (documentation, "SQL Syntax", chapter 4.1).
+# One token of SQL, by the rules of PostgreSQL's scan.l: whatever isn't ASCII, blanks and symbols too, is a letter of a
+# name or of a dollar quote's tag, and a carriage return ends a comment too.
 TOKEN = re.compile(
     r"""
-    (?P<comment>--[^\n]*)
+    (?P<comment>--[^\n\r]*)
   | (?P<block>/\*)
   | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*')
   | (?P<string>'(?:[^']|'')*')
   | (?P<quoted>"(?:[^"]|"")*")
-  | (?P<dollar>\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$)
-  | (?P<word>(?![eE]')[^\W\d][\w$]*)
+  | (?P<dollar>\$(?P<tag>(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?)\$.*?\$(?P=tag)\$)
+  | (?P<word>(?![eE]')[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*)
   | (?P<number>\d\w*)
   | (?P<space>\s+)
   | (?P<other>.)
     """,
-    re.DOTALL | re.VERBOSE,
+    re.ASCII | re.DOTALL | re.VERBOSE,
 )
+TAG = re.compile(r"\$(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?\$", re.ASCII)
 
 OPENED = {"'": "string", '"': "quoted name", "$": "dollar-quoted string"}
 
@@ -167,7 +169,7 @@ def _refuse_character(text: str, position: int, character: str) -> None:
         raise ValueError(f"line {_line(text, position)}: the string that begins here does not end")
     if character in ("'", '"'):
         raise ValueError(f"line {_line(text, position)}: the {OPENED[character]} that begins here does not end")
-    if character == "$" and re.compile(r"\$(?:[^\W\d]\w*)?\$").match(text, position):
+    if character == "$" and TAG.match(text, position):
         raise ValueError(f"line {_line(text, position)}: the {OPENED[character]} that begins here does not end")
 
 

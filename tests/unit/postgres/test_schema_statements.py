@@ -143,3 +143,18 @@ def test_no_statement_is_lost_nor_split(statements):
     for statement, original in zip(found, written, strict=True):
         assert statement.text in original
         assert split(statement.text)[0].text == statement.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT $😀$ ' $😀$; COMMIT; SELECT 1 --'",
+        "SELECT $٣$ ' $٣$; COMMIT; SELECT 1 --'",
+        "SELECT 1 -- \r; COMMIT; SELECT 1",
+        "SELECT a\u00a0$x$ ' $x$ '; COMMIT; --'",
+    ],
+)
+def test_what_is_not_ascii_and_a_carriage_return_hide_no_statement(text):
+    """The server takes any such sign for a letter, and ends a comment at either end of a line."""
+    with pytest.raises(ValueError, match="COMMIT has no place here"):
+        lint(text)
