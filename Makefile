@@ -111,7 +111,7 @@ molecule: venv-dev images ## Every scenario but restore and grafana-real, and a 
 
 molecule-grafana-real: export GRAFANA := $(if $(GRAFANA),$(abspath $(GRAFANA)))
 molecule-grafana-real: export GRAFANA_VERSION := $(GRAFANA_VERSION)
-molecule-grafana-real: export GRAFANA_KEYRING := $(if $(GRAFANA_KEYRING),$(abspath $(GRAFANA_KEYRING)))
+molecule-grafana-real: export GRAFANA_KEY := $(if $(GRAFANA_KEY),$(abspath $(GRAFANA_KEY)))
 $(addprefix molecule-,$(SCENARIOS)): molecule-%: venv-dev images
 	molecule test --scenario-name $*
 

@@ -267,6 +267,13 @@ def read_archive(path: str, normal: exchange.Normal) -> tuple[list[document.Dash
     return found, notes
 
 
+def read_tree(folder: str) -> dict[str, bytes]:
+    """The tree's files; ValueError where it isn't there, which is a slip and no empty tree."""
+    if not Path(folder).is_dir():
+        raise ValueError(f"there is no folder {folder}, in which the dashboards should lie")
+    return swap.read(Path(folder))
+
+
 def export(module: AnsibleModule) -> Answer:
     """Bring the tree to what the server has, or let it have what the archive holds."""
     folder, normal, notes = Path(module.params["folder"]), normal_of(module.params), []
@@ -306,7 +313,7 @@ def import_(module: AnsibleModule) -> Answer:
     if params["archive"]:
         wanted, notes = read_archive(params["archive"], normal)
     else:
-        wanted = exchange.from_files(swap.read(Path(params["folder"])), normal)
+        wanted = exchange.from_files(read_tree(params["folder"]), normal)
     grafana = connect(module)
     plan = exchange.plan_import(grafana, wanted, normal, overwrite=params["overwrite"])
     saved: list[str] = []
@@ -334,7 +341,7 @@ def import_(module: AnsibleModule) -> Answer:
 def compare(module: AnsibleModule) -> Answer:
     """Say how the server differs from the tree."""
     normal = normal_of(module.params)
-    repository = exchange.from_files(swap.read(Path(module.params["folder"])), normal)
+    repository = exchange.from_files(read_tree(module.params["folder"]), normal)
     served, notes = exchange.compared(connect(module), repository, normal)
     found = changes.compare(repository, served)
     wanted, live = {one.uid: one for one in repository}, {one.dashboard.uid: one.dashboard for one in served}

@@ -118,3 +118,11 @@ def test_where_nothing_can_be_stale_the_alert_goes(rendered):
 def test_the_settings_hold_no_secret(rendered, case):
     security = rendered[case]["ini"]["security"]
     assert [security[key].startswith("$__file{") for key in ("admin_password", "secret_key")] == [True, True]
+
+
+def test_each_file_of_the_stand_in_says_so_in_its_first_line():
+    files = sorted((ROOT / "tests/stand_ins/grafana").glob("*.py"))
+    assert files
+    for path in files:
+        assert "stand-in" in (first := path.read_text().splitlines()[0]), path
+        assert "NOT Grafana" in first, path

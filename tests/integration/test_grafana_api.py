@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import http.server
 import json
+import ssl
+import subprocess
 import threading
 import typing as t
 import urllib.parse
@@ -66,7 +68,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.end_headers()
         if answer.headers.get("X-Slow"):
-            while not self.server.stop.wait(0.2):
+            # Longer than anybody waits, and not for ever.
+            for _ in range(40):
+                if self.server.stop.wait(0.2):
+                    break
                 self.wfile.write(b" ")
         self.wfile.write(answer.content)
         if "Content-Length" in answer.headers:
@@ -195,6 +200,29 @@ def test_the_token_goes_in_its_header_alone_whatever_netrc_says(
     ((method, path, headers, content),) = server.asked
     assert headers["Authorization"] == f"Bearer {TOKEN}"
     assert (method, path, content) == ("GET", "/api/health", b"")
+
+
+def test_a_certificate_that_nobody_vouches_for_gets_no_token(server: Server, tmp_path: Path) -> None:
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem"),
+            *("-days", "1", "-subj", "/CN=grafana", "-addext", "subjectAltName=IP:127.0.0.1"),
+        ],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.answer("/api/health", says({"database": "ok", "version": "12.0.0"}))
+    url = server.url.replace("http:", "https:")
+    with pytest.raises(api.GrafanaError, match="certificate"):
+        api.Grafana(api.Settings(url=url, token=TOKEN, timeout=2)).check()
+    assert server.asked == []
+    known = api.Settings(url=url, token=TOKEN, timeout=2, ca_path=str(tmp_path / "cert.pem"))
+    assert api.Grafana(known).check() == "12.0.0"
+    assert api.Grafana(api.Settings(url=url, token=TOKEN, timeout=2, validate_certs=False)).check() == "12.0.0"
 
 
 @pytest.mark.parametrize("uid", ["../../admin", "a/b", "a?b", "a#b", "ü", "%2e"])

@@ -186,6 +186,26 @@ def write_provider(folder: Path, tree: Path, **more: t.Any) -> None:
     (folder / "dashboards" / "taaraxtak.json").write_text(json.dumps(content), encoding="utf-8")
 
 
+@pytest.mark.parametrize("state", ["imported", "compared"])
+def test_a_tree_that_is_not_there_is_no_empty_tree(bench: Bench, state: str) -> None:
+    refused = bench.run(state)
+    assert refused.failed
+    assert "there is no folder" in refused.msg
+
+
+def test_an_export_puts_right_what_a_killed_one_has_left_even_where_it_fails(filled: Bench) -> None:
+    filled.run("exported")
+    before = filled.files()
+    filled.tree.rename(filled.tree.with_name(".dashboards.old"))
+    filled.tree.with_name(".dashboards.new").mkdir()
+    filled.server.fail({"status": 500, "times": 0})
+    assert filled.run("exported").failed
+    assert filled.files() == before
+    assert list(filled.tree.parent.iterdir()) == [filled.tree]
+    filled.server.fail()
+    assert not filled.run("exported").changed
+
+
 def test_production_is_told_by_its_provisioned_dashboards(filled: Bench, tmp_path: Path) -> None:
     filled.run("exported")
     write_provider(tmp_path / "etc", filled.tree)

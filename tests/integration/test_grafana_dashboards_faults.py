@@ -163,8 +163,8 @@ def test_a_folder_in_a_folder_changes_no_file(server: StandIn, tree: Path) -> No
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (dashboard("odd", "Third"), "has the title 'Third' too"),
-        (dashboard("odd", "third "), "has the title"),
+        (dashboard("odd", "Third"), "two dashboards of General have the title 'Third' (uids c and odd)"),
+        (dashboard("odd", "third "), "rename one of them"),
         (dashboard("odd", "Odd", refresh="password=hunter22"), "which must not be committed"),
         (dashboard("odd", "Odd", annotations={"list": [{"name": "x", "type": "y", "datasource": "MySQL"}]}), "'MySQL'"),
         (dashboard("odd", "Odd", panels=[{"type": "table", "libraryPanel": {"uid": "x"}}]), "is a library panel"),

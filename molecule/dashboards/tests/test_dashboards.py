@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -225,6 +226,15 @@ def test_a_dashboard_that_somebody_made_in_place_is_found(ask, compared):
     assert compared()["equal"]
 
 
+# --- A run that has nothing to do ---------------------------------------------------------------------------------
+def test_where_no_grafana_is_asked_for_one_line_says_so_and_nothing_is_done(production, play):
+    before, since = listing(production), started(production)
+    said = play(CONVERGE, dashboards_grafana="none")
+    assert "Grafana is not provisioned, since dashboards_grafana is none" in re.sub(r"\s+", " ", said)
+    assert changed(said) == 0
+    assert (listing(production), started(production)) == (before, since)
+
+
 # --- A change -------------------------------------------------------------------------------------------------------
 def test_a_second_run_changes_nothing_and_the_secrets_stay_and_are_nowhere_else(production, play):
     """Not in what a run prints with all its detail and diffs, not in the journal, not in another file."""
@@ -275,6 +285,8 @@ def test_a_secret_that_is_given_is_written_and_not_shown(production, play):
     said = play(CONVERGE, "-vvv", "--diff", dashboards_secret_key="Gegeben17")  # noqa: S106 (made up)
     assert production.check_output("cat %s/secret_key", SECRETS).strip() == "Gegeben17"
     assert "Gegeben17" not in said
+    assert "Gegeben17" not in production.check_output("journalctl --no-pager --output=cat")
+    assert "Gegeben17" not in production.check_output("ps -eo args")
 
 
 # --- What can't work stops before anything changes ------------------------------------------------------------------
@@ -296,8 +308,20 @@ def with_another_version(_tree: Path) -> dict[str, object]:
     return {"dashboards_version": "8.5.0"}
 
 
+def where_another_version_is_installed(_tree: Path) -> dict[str, object]:
+    return {"dashboards_grafana": "existing", "dashboards_version": "11.0.0"}
+
+
 def as_another_role(_tree: Path) -> dict[str, object]:
     return {"dashboards_role": "scraper"}
+
+
+def with_half_a_tables_name(_tree: Path) -> dict[str, object]:
+    return {"dashboards_stale": [{"table": "marketshare", "column": "time", "max_age": 60}]}
+
+
+def with_settings_that_can_not_be_written(_tree: Path) -> dict[str, object]:
+    return {"dashboards_settings": {"users": {"login_hint": "two\nlines"}}}
 
 
 def with_a_bare_password(_tree: Path) -> dict[str, object]:
@@ -323,7 +347,10 @@ BROKEN = {
     ],
     without_a_tree: ["Where are the dashboards"],
     with_another_version: ["Which Grafana"],
+    where_another_version_is_installed: ["and dashboards_version says 11.0.0"],
     as_another_role: ["grafana among its os_users"],
+    with_half_a_tables_name: ["write schema.table"],
+    with_settings_that_can_not_be_written: ["login_hint in [users] of grafana.ini has a line's end"],
     with_a_bare_password: ["smtp.password"],
     with_a_dollar: ["has a dollar"],
     elsewhere_without_a_password: ["give dashboards_password"],
@@ -339,6 +366,7 @@ def test_it_stops_before_anything_changes_and_says_what_to_do(production, play, 
     assert changed(said) == 0
     assert (listing(production), started(production)) == (before, since)
     assert "hunter2" not in said
+    assert "a$b" not in said
 
 
 # --- Drift -----------------------------------------------------------------------------------------------------------
@@ -367,3 +395,52 @@ def compared(production, new_token):
 
     yield run
     production.check_output("rm -rf /tmp/viewer /tmp/tree")
+
+
+# --- From a repository ---------------------------------------------------------------------------------------------
+# A repository of one package, signed by a key that is made here: what apt asks of Grafana's own.
+REPOSITORY = """
+import hashlib, os, pathlib, subprocess, sys
+name, top = sys.argv[1], pathlib.Path("/srv/grafana")
+os.environ["GNUPGHOME"] = str(top / "keys")
+(top / "keys").mkdir(mode=0o700, exist_ok=True)
+def run(*command, **more):
+    return subprocess.run(command, check=True, capture_output=True, text=True, **more).stdout
+for who in ("right", "wrong"):
+    run("gpg", "--batch", "--quick-generate-key", "--passphrase", "", who, "ed25519", "sign", "never")
+package = top / name
+control = run("dpkg-deb", "--field", str(package)).strip()
+digest = hashlib.sha256(package.read_bytes()).hexdigest()
+text = f"{control}\\nFilename: ./{name}\\nSize: {package.stat().st_size}\\nSHA256: {digest}\\n\\n"
+(top / "Packages").write_text(text)
+digest = hashlib.sha256(text.encode()).hexdigest()
+release = f"Date: Thu, 01 Jan 2026 00:00:00 UTC\\nSHA256:\\n {digest} {len(text)} Packages\\n"
+run("gpg", "--batch", "--local-user", "right", "--clearsign", "--output", str(top / "InRelease"), input=release)
+for who in ("right", "wrong"):
+    (top / f"{who}.key").write_text(run("gpg", "--armor", "--export", who))
+"""
+
+
+@pytest.mark.skipif(NAME != "dashboards", reason="the stand-in's package is what the repository holds")
+def test_a_signed_repository_gives_the_version_that_is_asked_for_and_another_key_nothing(production, play, ask):
+    name = "grafana_12.3.1_all.deb"
+    pack = [sys.executable, ROOT / "tests/stand_ins/grafana/package.py", "12.3.1", SCENARIO / name]
+    subprocess.run(pack, check=True)
+    production.check_output("mkdir -p /srv/grafana")
+    subprocess.run(["podman", "cp", SCENARIO / name, f"taaraxtak-{NAME}-production:/srv/grafana/"], check=True)
+    production.check_output("apt-get -qq install --yes --no-install-recommends gpg gpg-agent")
+    production.check_output("python3 -c %s %s", REPOSITORY, name)
+    for who in ("right", "wrong"):
+        (SCENARIO / f"{who}.key").write_text(production.check_output("cat /srv/grafana/%s.key", who))
+    given = {
+        "dashboards_grafana": "apt",
+        "dashboards_version": "12.3.1",
+        "dashboards_apt_uri": "file:///srv/grafana",
+        "dashboards_apt_suite": "./",
+        "dashboards_apt_components": [],
+    }
+    play(CONVERGE, status=2, **given, dashboards_apt_key=str(SCENARIO / "wrong.key"))
+    assert ask("GET", "/api/health")[1]["version"] == "12.3.0"
+    play(CONVERGE, **given, dashboards_apt_key=str(SCENARIO / "right.key"))
+    assert ask("GET", "/api/health")[1]["version"] == "12.3.1", "the new one was started"
+    assert changed(play(CONVERGE, **given, dashboards_apt_key=str(SCENARIO / "right.key"))) == 0

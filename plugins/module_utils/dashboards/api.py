@@ -273,14 +273,13 @@ class Grafana:
         return bytes(content)
 
     def _silent(self, error: Exception) -> GrafanaError:
-        reason = (
-            getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error) or type(error).__name__
-        )
+        cause = getattr(error, "reason", None) or error
+        reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
         if isinstance(error, http.client.IncompleteRead):
             reason = "the answer was cut short"
         elif isinstance(error, http.client.HTTPException):
             reason = f"no answer that is HTTP ({type(error).__name__})"
-        return GrafanaError(f"Grafana at {self._base} can't be reached or broke off: {_word(str(reason))}")
+        return GrafanaError(f"Grafana at {self._base} can't be reached or broke off: {_word(reason)}")
 
     def _nonsense(self, asked: str, came: str) -> GrafanaError:
         return GrafanaError(f"Grafana at {self._base} was asked for {asked} and answered {came}: is it Grafana?")
@@ -292,8 +291,8 @@ class Grafana:
             return f"{server} doesn't know the token (401{said}): make a new one under Service accounts"
         if status == 403:
             return (
-                f"the token may not {what} at {server} (403{said}): its service account needs Viewer on every folder "
-                f"to export, and Editor to import"
+                f"the token may not {what} at {self._base} (403{said}): its service account needs Viewer on every "
+                f"folder to export, and Editor to import"
             )
         if status == 404:
             return f"{server} can't {what} (404{said}): is the url Grafana's own, with its path if it has one?"

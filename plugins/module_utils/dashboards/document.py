@@ -18,6 +18,7 @@ DATASOURCE_TYPE = "grafana-postgresql-datasource"
 _UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 # A panel lies three or four levels deep; whatever is nested deeper than this was not made by Grafana.
 DEPTH_LIMIT = 100
+_TOO_DEEP = f"it is nested more than {DEPTH_LIMIT} levels deep"
 # The server numbers these at each save, or an export for sharing adds them; gnetId and iteration say nothing either.
 _VOLATILE = ("id", "version", "iteration", "gnetId", "meta", "slug", "snapshot", "__inputs", "__requires", "__elements")
 # What Grafana itself answers, whichever data sources there are.
@@ -43,13 +44,25 @@ def parse(content: bytes | str) -> t.Any:
     """Read JSON as strictly as Grafana's own server does; ValueError says what is wrong with it."""
     try:
         written = content.decode("utf-8") if isinstance(content, bytes) else content
-        return json.loads(written, object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_number)
+        found = json.loads(written, object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_number)
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 (byte {error.start})") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"it is not JSON, or not all of it: {error.msg} in line {error.lineno}") from None
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise ValueError(_TOO_DEEP) from None
+    level = [found]
+    for _depth in range(DEPTH_LIMIT):
+        level = [below for value in level for below in _below(value)]
+        if not level:
+            return found
+    raise ValueError(_TOO_DEEP)
+
+
+def _below(value: t.Any) -> t.Iterable[t.Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _pairs(pairs: list[tuple[str, t.Any]]) -> dict[str, t.Any]:
@@ -129,6 +142,8 @@ def normalise(
     check_classic(data)
     tidy = _copied({key: value for key, value in data.items() if key not in _VOLATILE}, 0)
     tidy["editable"] = False
+    # Grafana saves it so.
+    tidy["title"] = tidy["title"].strip()
     source = {"type": datasource_type, "uid": datasource_uid}
     for variable in _variables(tidy):
         _forget_answers(variable)
@@ -231,7 +246,7 @@ def _named(found: t.Mapping[str, t.Any]) -> str:
 def _copied(value: t.Any, depth: int) -> t.Any:
     """A deep copy with whole numbers as Grafana writes them; ValueError for what no JSON file can hold."""
     if depth > DEPTH_LIMIT:
-        raise ValueError(f"it is nested more than {DEPTH_LIMIT} levels deep")
+        raise ValueError(_TOO_DEEP)
     if isinstance(value, dict):
         return {_encodable(str(key)): _copied(below, depth + 1) for key, below in value.items()}
     if isinstance(value, list):

@@ -103,7 +103,7 @@ def layout(dashboards: t.Iterable[Dashboard]) -> dict[str, bytes]:
     each of them bears its uid too.
     """
     ordered = sorted(dashboards, key=lambda one: (one.folder, one.title, one.uid))
-    problems = _check_folders(ordered)
+    problems = [*_check_folders(ordered), *_check_titles(ordered)]
     wished = [(one, _joined(one.folder, slug(one.title, one.uid))) for one in ordered]
     taken = collections.Counter(path.casefold() for _one, path in wished)
     files: dict[str, bytes] = {}
@@ -135,6 +135,17 @@ def _check_folders(dashboards: t.Sequence[Dashboard]) -> list[Problem]:
                 Problem("", f"the folder {shortened(title)} can't be one of files, as {phrase}: rename it in Grafana")
             )
     return problems
+
+
+def _check_titles(dashboards: t.Sequence[Dashboard]) -> t.Iterator[Problem]:
+    """Of what lies on a server the uids are said: the files' names are nobody's yet."""
+    known: dict[tuple[str, str], str] = {}
+    for one in dashboards:
+        other = known.setdefault((one.folder.casefold(), one.title.strip().casefold()), one.uid)
+        if other != one.uid:
+            place = f"the folder {shortened(one.folder)}" if one.folder else ROOT_TITLE
+            sentence = f"two dashboards of {place} have the title {shortened(one.title)} (uids {other} and {one.uid})"
+            yield Problem("", f"{sentence}: rename one of them")
 
 
 def shortened(title: str) -> str:

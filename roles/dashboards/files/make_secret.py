@@ -7,13 +7,13 @@ import grp
 import os
 import secrets
 import sys
+from pathlib import Path
 
 # Letters and digits alone: Grafana expands a dollar, and cuts at some other characters.
 text = secrets.token_hex(24) + "\n"
-path = sys.argv[1]
-new = path + ".new"
-if os.path.lexists(new):
-    os.unlink(new)
+path = Path(sys.argv[1])
+new = Path(f"{path}.new")
+new.unlink(missing_ok=True)
 number = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 with os.fdopen(number, "w", encoding="ascii") as out:
     out.write(text)
@@ -21,5 +21,5 @@ with os.fdopen(number, "w", encoding="ascii") as out:
     os.fchown(number, 0, grp.getgrnam("grafana").gr_gid)
     os.fchmod(number, 0o640)
     os.fsync(number)
-os.link(new, path)
-os.unlink(new)
+path.hardlink_to(new)
+new.unlink()

@@ -80,7 +80,7 @@ def test_every_dashboard_has_a_file_of_its_own_in_whatever_order_they_come(given
     assert tree.validate(files) == []
     found, problems = tree.read(files)
     assert problems == []
-    assert sorted((one.uid, one.title) for one in found) == sorted(given_)
+    assert sorted((one.uid, one.title) for one in found) == sorted((uid, title.strip()) for uid, title in given_)
     assert tree.untidy(files, lambda one: document.dashboard(one.data, one.folder)) == []
 
 
