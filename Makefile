@@ -32,7 +32,7 @@ up: venv images-trixie ## Provision production and its dump store in two contain
 	ansible-playbook -i inventory/local molecule/shared/prepare.yml
 	ANSIBLE_LOG_PATH=build/site.log ansible-playbook -i inventory/local playbooks/site.yml
 	ansible-playbook -i inventory/local playbooks/first_dump.yml
-	ansible-playbook -i inventory/local playbooks/restore_drill.yml
+	ansible-playbook -i inventory/local playbooks/restore_drill.yml -e restore_drill_only_new=true
 	@$(MAKE) status
 
 status: venv ## Show what runs where, who may do what, and the newest dump

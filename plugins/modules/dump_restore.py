@@ -17,8 +17,9 @@ description:
   - What a dump does not hold, privileges and settings of the database itself, comes from the access policy, which is
     applied to the copy while it still has its own name.
   - At last whoever is connected is sent away, and both names are swapped in one transaction. What was there before is
-    C(NAME__previous), with its rows, owners, privileges and settings. No policy speaks of it, but one speaks of roles:
-    the next run of M(taaraxtak.production.pg_access) resets what they have set in it (C(ALTER ROLE ... IN DATABASE)).
+    C(NAME__previous), with its rows, owners, privileges and settings. No policy speaks of it, but one speaks of roles;
+    so the next run of M(taaraxtak.production.pg_access) resets what they have set in it
+    (C(ALTER ROLE ... IN DATABASE)).
   - Whatever fails before that leaves the database as it was, and the message says so. What a run that was killed has
     left is removed by the next one.
   - What only a superuser may make, such as untrusted extensions and objects that belong to a superuser, is refused.
