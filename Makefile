@@ -101,9 +101,9 @@ integration: venv-dev packages-postgres ## The modules against a real PostgreSQL
 sanity: venv-dev ## ansible-test sanity, on a copy of what git tracks
 	python tools/sanity.py
 
-molecule: venv-dev images ## Every scenario but restore, and a dozen faults, on real systemd hosts, two at a time
-	@# restore takes ten minutes: make molecule-restore.
-	python tools/scenarios.py $(filter-out restore,$(SCENARIOS)) faults
+molecule: venv-dev images ## Every scenario and a dozen faults, on real systemd hosts, two at a time
+	@# The longest first, so that nothing waits for it alone.
+	python tools/scenarios.py restore $(filter-out restore,$(SCENARIOS)) faults
 
 $(addprefix molecule-,$(SCENARIOS)): molecule-%: venv-dev images
 	molecule test --scenario-name $*
