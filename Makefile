@@ -96,7 +96,7 @@ contract: venv-dev ## What the parts promise each other and the README promises 
 	python -m pytest tests/contract
 
 integration: venv-dev packages-postgres ## The modules against a real PostgreSQL
-	python -m pytest tests/integration -n auto
+	python -m pytest tests/integration -n auto --dist worksteal
 
 sanity: venv-dev ## ansible-test sanity, on a copy of what git tracks
 	python tools/sanity.py

@@ -317,6 +317,7 @@ def test_a_lock_that_does_not_go_away_is_no_dump(hosts: Hosts, server: Server) -
         ("databases", ["../etc"], "can't be part of a file name"),
         ("databases", ["globals"], "none may be called globals"),
         ("recipients", ["age1only"], "recipients must hold 2 different keys"),
+        ("recipients", ["ssh-rsa AA== a", "ssh-rsa AA== b"], "recipients must hold 2 different keys"),
         ("signing_key", "/nowhere", "the signing key could not be read"),
         ("ssh_keygen", "/nowhere", "ssh-keygen could not be started"),
         ("colour", "red", "a key that is not known: colour"),
