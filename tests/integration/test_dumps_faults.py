@@ -151,9 +151,10 @@ def test_a_killed_store_is_no_dump(hosts: Hosts) -> None:
 
 
 def test_a_stalled_store_ends_the_dump_in_time(hosts: Hosts) -> None:
-    hosts.wire("store", "hold", 200_000, idle_timeout=1)
+    # A busy machine may need a second for the globals, which come first.
+    hosts.wire("store", "hold", 200_000, idle_timeout=4)
     said = fails(hosts)
-    assert "nothing moved for 1 s, while writing to the store" in said
+    assert "nothing moved for 4 s, while writing to the store" in said
 
 
 def test_the_whole_has_a_limit(hosts: Hosts) -> None:
