@@ -34,7 +34,7 @@ up: venv images-trixie ## Provision production and its dump store in two contain
 	ansible-playbook -i inventory/local molecule/shared/prepare.yml
 	ANSIBLE_LOG_PATH=build/site.log ansible-playbook -i inventory/local playbooks/site.yml
 	ansible-playbook -i inventory/local playbooks/first_dump.yml
-	ansible-playbook -i inventory/local playbooks/restore_drill.yml
+	ansible-playbook -i inventory/local playbooks/restore_drill.yml -e restore_drill_only_new=true
 	@$(MAKE) status
 
 status: venv ## Show what runs where, who may do what, and the newest dump
@@ -77,7 +77,7 @@ local-down: venv ## Remove your own environment and all that is in it
 	@rm -rf build/taaraxtak-local
 
 # What of these stands on the command line; in the environment NAME, KEY and their like may be anybody's.
-RESTORE_WORDS := DUMP STORE KEY KNOWN_HOSTS NAME DATABASE INTO OWNER SIGNERS IDENTITY KEEP_PREVIOUS BINDIR UNPROVED CHECK
+RESTORE_WORDS := DUMP STORE KEY KNOWN_HOSTS NAME DATABASE INTO OWNER SIGNERS TIMEZONE IDENTITY KEEP_PREVIOUS BINDIR UNPROVED CHECK
 restore: export TAARAXTAK_RESTORE = $(foreach word,$(RESTORE_WORDS),$(if $(filter command,$(firstword $(origin $(word)))),$(word)))
 restore: $(if $(shell command -v dpkg-query),venv) ## Into a server of your own: PGURL=postgresql://… DUMP=FILE, or STORE=USER@HOST KEY=FILE KNOWN_HOSTS=FILE
 	@python3 tools/restore.py
@@ -100,14 +100,14 @@ contract: venv-dev ## What the parts promise each other and the README promises 
 	python -m pytest tests/contract
 
 integration: venv-dev packages-postgres ## The modules against a real PostgreSQL
-	python -m pytest tests/integration -n auto
+	python -m pytest tests/integration -n auto --dist worksteal
 
 sanity: venv-dev ## ansible-test sanity, on a copy of what git tracks
 	python tools/sanity.py
 
-molecule: venv-dev images ## Every scenario but restore and grafana-real, and a dozen faults, on real systemd hosts, two at a time
-	@# restore takes ten minutes: make molecule-restore. grafana-real needs Grafana's own package.
-	python tools/scenarios.py $(filter-out restore grafana-real,$(SCENARIOS)) faults
+molecule: venv-dev images ## Every scenario but grafana-real, and a dozen faults, on real systemd hosts, two at a time
+	@# The longest first, so that nothing waits for it alone. grafana-real needs Grafana's own package.
+	python tools/scenarios.py restore $(filter-out restore grafana-real,$(SCENARIOS)) faults
 
 molecule-grafana-real: export GRAFANA := $(if $(GRAFANA),$(abspath $(GRAFANA)))
 molecule-grafana-real: export GRAFANA_VERSION := $(GRAFANA_VERSION)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from .hosts import ARCHIVE, FOLDER, INCOMING, Estate
@@ -35,7 +36,8 @@ AGAINST_ARCHIVE = {
     "its own keys": ["sh", "-c", "echo >> /etc/ssh/dump_store_keys/dumps"],
     "keys in its home": ["mkdir", "-p", f"{FOLDER}/.ssh"],
     "sudo": ["sudo", "-n", "id"],
-    "run the archiver's unit": ["systemctl", "--no-ask-password", "start", "postgresql"],
+    "run the archiver's unit": ["systemctl", "--no-ask-password", "start", "taaraxtak-dumps-archive.service"],
+    "stop what starts it": ["systemctl", "--no-ask-password", "stop", "taaraxtak-dumps-archive.path"],
 }
 SOURCE = "/usr/local/sbin/dump-source"
 SUDO = ["sudo", "-n"]
@@ -77,30 +79,36 @@ HOSTILE = {
     "PYTHONSTARTUP": "/tmp/faultbed/start.py",
     "PYTHONINSPECT": "1",
     "PYTHONHOME": "/tmp/faultbed",
-    "LD_PRELOAD": "/tmp/faultbed/evil.so",
-    "LD_LIBRARY_PATH": "/tmp/faultbed",
     "PGHOST": "127.0.0.1",
     "PGPORT": "1",
     "PGUSER": "postgres",
     "PGDATABASE": "postgres",
+    "PGSERVICE": "faultbed",
     "PGSERVICEFILE": "/tmp/faultbed/service",
     "PGOPTIONS": "-c row_security=on",
-    "PGSYSCONFDIR": "/tmp/faultbed",
     "ZSTD_CLEVEL": "19",
     "ZSTD_NBTHREADS": "64",
     "HOME": "/tmp/faultbed",
     "TMPDIR": "/tmp/faultbed",
-    "SSH_AUTH_SOCK": "/tmp/faultbed/agent",
     "SSH_ASKPASS": "/tmp/faultbed/ask",
     "BASH_ENV": "/tmp/faultbed/env",
     "ENV": "/tmp/faultbed/env",
     "IFS": "/",
     "PATH": "/tmp/faultbed",
     "LC_ALL": "/tmp/faultbed",
-    "TZ": "/tmp/faultbed/zone",
     "SUDO_ASKPASS": "/tmp/faultbed/ask",
 }
-PLANTED = "open('/tmp/faultbed/came-in', 'w').close()\n"
+_MODULE = ("open('/tmp/faultbed/came-in', 'w').close()\n", "0644")
+_PROGRAM = ("#!/bin/sh\ntouch /tmp/faultbed/came-in\n", "0755")
+_MODULES = ("sitecustomize.py", "usercustomize.py", "start.py", "json.py", "psycopg2.py", "dumps/__init__.py")
+_PROGRAMS = ("pg_dump", "pg_dumpall", "zstd", "age", "ssh", "ssh-keygen", "sudo", "python3", "ask", "env")
+# What it leads to below /tmp/faultbed: text and mode.
+PLANTED = {
+    **dict.fromkeys(_MODULES, _MODULE),
+    **dict.fromkeys(_PROGRAMS, _PROGRAM),
+    # Where it counts no server is reached.
+    "service": ("[faultbed]\nhost=127.0.0.1\nport=1\n", "0644"),
+}
 REQUESTS = {
     "another database": b'{"artefacts": ["postgres"], "protocol": 3}\n',
     "a path": b'{"artefacts": ["../../etc/passwd"], "protocol": 3}\n',
@@ -176,26 +184,39 @@ def sending_user(estate: Estate) -> Seen:
     return summary(refused, allowed)
 
 
-def hostile_environment(estate: Estate) -> Seen:
-    """The one command, with an environment that would make another program of it; and then its requests."""
+@contextlib.contextmanager
+def planted(estate: Estate) -> t.Iterator[list[str]]:
+    """What `HOSTILE` leads to; the list is not empty where any of it ran."""
     production = estate.production
     production.check("mkdir", "-p", "/tmp/faultbed/dumps")
-    for name in ("sitecustomize.py", "usercustomize.py", "start.py", "json.py", "psycopg2.py", "dumps/__init__.py"):
-        production.write(f"/tmp/faultbed/{name}", PLANTED)
-    for name in ("pg_dump", "zstd", "ssh-keygen", "python3"):
-        production.write(f"/tmp/faultbed/{name}", "#!/bin/sh\ntouch /tmp/faultbed/came-in\n", "0755")
+    for name, (text, mode) in PLANTED.items():
+        production.write(f"/tmp/faultbed/{name}", text, mode)
     production.check("chmod", "-R", "a+rwX", "/tmp/faultbed")
-    command = ["/usr/bin/sudo", "-n", "-u", "pgdumper", SOURCE]
-    refused, allowed = {}, []
+    ran: list[str] = []
     try:
-        for what, request in REQUESTS.items():
-            answer = by_hand(production, "pgbackup", command, request, HOSTILE)
-            _sort(what, answer, refused, allowed)
+        yield ran
         if production.run("test", "-e", "/tmp/faultbed/came-in").returncode == 0:
-            allowed.append("PLANTED CODE RAN")
+            ran.append("PLANTED CODE RAN")
     finally:
         production.check("rm", "-rf", "/tmp/faultbed")
-    return summary(refused, allowed)
+
+
+def hostile_environment(estate: Estate) -> Seen:
+    """The one command, with an environment that would make another program of it, and requests that are none."""
+    command = ["/usr/bin/sudo", "-n", "-u", "pgdumper", SOURCE]
+    refused, allowed = {}, []
+    with planted(estate) as ran:
+        for what, request in REQUESTS.items():
+            answer = by_hand(estate.production, "pgbackup", command, request, HOSTILE)
+            _sort(what, answer, refused, allowed)
+    return summary(refused, [*allowed, *ran])
+
+
+def hostile_dump(estate: Estate) -> Seen:
+    """A whole dump in that environment: what pg_dump, zstd and ssh-keygen are started with comes from nobody else."""
+    with planted(estate) as ran:
+        answer = by_hand(estate.production, "pgbackup", ["/usr/local/bin/dump-send"], env=HOSTILE)
+    return Seen(answer.status, f"{answer.err}\n{answer.out}".strip(), ran)
 
 
 def _sort(what: str, answer: Answer, refused: dict[str, str], allowed: list[str]) -> None:
@@ -211,4 +232,5 @@ FAULTS = (
     Fault("a received file kept open, written to later", open_descriptor, "archived", WHOLE, fails=False),
     Fault("pgbackup trying anything but its one command", sending_user, "refused"),
     Fault("pgbackup's one command with a hostile environment and requests", hostile_environment, "refused"),
+    Fault("a dump made in a hostile environment", hostile_dump, "sql.zst is stored", WHOLE, fails=False),
 )

@@ -48,6 +48,11 @@ NAMES = {
 
 
 NO_NAME = re.compile("is not the name of a dump|this key may")
+# Who never came as far as the store's refusal was refused nothing.
+NOT_TRIED = re.compile(
+    "usage:|[Pp]ermission denied|Host key verification|Connection (refused|timed out)|Could not resolve|"
+    "[Uu]nknown option|[Bb]ad configuration|[Cc]ommand-line|No such file"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,7 +224,9 @@ def other_programs(estate: Estate) -> Seen:
     refused, allowed = {}, []
     for what, command in commands.items():
         answer = by_hand(estate.production, "pgbackup", command)
-        if answer.status != 0 and "SSH-2.0" not in answer.out and "root:" not in answer.out:
+        if NOT_TRIED.search(answer.err):
+            allowed.append(f"{what}, which was not tried: {answer.err.strip()[-100:]}")
+        elif answer.status != 0 and "SSH-2.0" not in answer.out and "root:" not in answer.out:
             refused[what] = (answer.err.strip() or answer.out).splitlines()[-1][:60]
         else:
             allowed.append(f"{what}: {answer.out[:60]}")

@@ -14,6 +14,8 @@ import time
 import typing as t
 from pathlib import Path
 
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.locks import LOCK_SUFFIX
+
 from ..common import ROOT
 from .server import READER, Server
 from .wire import Sshd, make_key
@@ -100,7 +102,11 @@ class Ours:
         self._incoming, self._archive = folder / "incoming", folder / "archive"
         for made in (self._incoming, self._archive):
             made.mkdir(parents=True)
-            sshd.own(made)
+            # Its lock lies beside it, as the role makes it.
+            lock = made.with_name(f"{made.name}{LOCK_SUFFIX}")
+            lock.touch(0o600)
+            for path in (made, lock):
+                sshd.own(path)
         shutil.copytree(DUMPS, folder / "lib" / "dumps", ignore=shutil.ignore_patterns("__pycache__"))
         for module in ("source", "sender", "store"):
             path = folder / module

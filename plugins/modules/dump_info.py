@@ -96,9 +96,56 @@ dumps:
     signed:
       description: Whether it is archived and its signature is right.
       type: bool
+    signer:
+      description: The host whose signature it is, by its name in the inventory; V("") without a right signature.
+      type: str
     verified:
       description: Whether a drill has restored it and found it equal.
       type: bool
+    drill:
+      description:
+        - What the last drill of it has found; null where there was none, or where its result does not count.
+        - RV(dumps[].verified) is what follows from it.
+      type: dict
+      contains:
+        ok:
+          description: Whether the copy was found equal.
+          type: bool
+        started:
+          description: When it was begun, by the store's clock, in UTC.
+          type: str
+        finished:
+          description: When it ended.
+          type: str
+        seconds:
+          description: How long it took.
+          type: float
+        sha256:
+          description: Of the file that was drilled; V("") where an older version has written the result.
+          type: str
+        problems:
+          description: Sentences about what is wrong, which name the tables; none where all is well.
+          type: list
+          elements: str
+        versions:
+          description: The version of the server that the dump was made by (C(dump)), and of the sandbox's (C(sandbox)).
+          type: dict
+        tables:
+          description: How many tables the copy has.
+          type: int
+        rows:
+          description: The rows of the copy.
+          type: int
+        counts:
+          description: What the copy holds of each kind.
+          type: dict
+          sample: {"tables": 7, "indexes": 3, "constraints": 4, "sequences": 2}
+        ddl:
+          description: How the statements of the schema compare, V(equal), V(different) or why they were not compared.
+          type: str
+        policy:
+          description: Whether it was held against the access policy (C(checked)), and what broke it (C(problems)).
+          type: dict
     adopted:
       description: Whether it is an old dump without a signature that was taken in by hand. It does not count.
       type: bool
@@ -127,7 +174,9 @@ dumps:
       description: Seconds since RV(dumps[].received).
       type: int
 newest:
-  description: For each database and kind of RV(dumps) the newest one that counts, and the newest one that is verified.
+  description:
+    - For each database and kind of RV(dumps), and each host that signed some, the newest one that counts, and the
+      newest one that is verified.
   returned: success
   type: list
   elements: dict
@@ -137,6 +186,9 @@ newest:
       type: str
     kind:
       description: See RV(dumps[].kind).
+      type: str
+    signer:
+      description: See RV(dumps[].signer). It is empty where no dump of this database and kind counts.
       type: str
     archived:
       description: The newest dump that is archived and rightly signed, as in RV(dumps); null where there is none.

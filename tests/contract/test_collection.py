@@ -48,6 +48,13 @@ def test_ansible_resolves_the_collection_to_the_checkout():
     assert Path(document["doc"]["filename"]).resolve() == ROOT / "plugins/modules/pg_access.py"
 
 
+@pytest.mark.parametrize("path", tracked("plugins/modules/*.py"), ids=lambda path: path.stem)
+def test_what_a_module_says_of_itself_is_yaml(path):
+    module = importlib.import_module(f"ansible_collections.taaraxtak.production.plugins.modules.{path.stem}")
+    for part in (module.DOCUMENTATION, module.EXAMPLES, module.RETURN):
+        assert yaml.safe_load(part)
+
+
 @pytest.mark.parametrize("path", tracked("plugins/module_utils/*.py"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_module_utils_import_the_standard_library_and_each_other_only(path):
     allowed = set(sys.stdlib_module_names) | (THIRD_PARTY_OF_EDGES if path.name in EDGES else set())

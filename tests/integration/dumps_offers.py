@@ -140,7 +140,12 @@ class Store:
     ) -> subprocess.CompletedProcess[str]:
         """A whole run of it."""
         with self.start(*arguments, command=command, stdin=subprocess.PIPE, **options) as process:
-            out, err = process.communicate(given, timeout=60)
+            try:
+                out, err = process.communicate(given, timeout=60)
+            except subprocess.TimeoutExpired:
+                # Or the test would wait for it for ever.
+                process.kill()
+                raise
         return subprocess.CompletedProcess(
             process.args, process.returncode, out.decode(errors="replace"), err.decode(errors="replace")
         )

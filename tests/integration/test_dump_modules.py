@@ -183,7 +183,8 @@ def test_a_dump_counts_once_it_is_archived(hosts: Hosts, database: str) -> None:
     assert (dump["name"], dump["archived"], dump["signed"], dump["verified"]) == (name, True, True, False)
     assert dump["tables"] == {"public.measured": 5}
     assert 0 <= dump["age_s"] < 60
-    assert archived.values["newest"] == [{"database": database, "kind": "dump", "archived": dump, "verified": None}]
+    newest = {"database": database, "kind": "dump", "signer": "production", "archived": dump, "verified": None}
+    assert archived.values["newest"] == [newest]
     assert not archived.changed
 
 
@@ -199,6 +200,47 @@ def test_a_drilled_dump_is_verified(hosts: Hosts) -> None:
 
     assert [one["verified"] for one in found["dumps"]] == [True]
     assert found["newest"][0]["verified"]["name"] == name
+
+
+DRILL = {
+    "ok": False,
+    "started": "2026-11-22T02:59:48Z",
+    "finished": "2026-11-22T03:00:00Z",
+    "seconds": 12.0,
+    "problems": ["the table public.measured has 4 rows in the copy and 5 in the dump", "and 3 more"],
+    "versions": {"dump": "15.14", "sandbox": "17.6"},
+    "tables": 1,
+    "rows": 4,
+    "counts": {"tables": 1, "indexes": 0, "constraints": 0, "sequences": 0},
+    "ddl": "equal",
+    "policy": {"checked": False},
+}
+
+
+@pytest.mark.parametrize("mode", [0o440, 0o664])
+def test_what_a_drill_has_found_is_told(hosts: Hosts, mode: int) -> None:
+    """And where others than the archive's owner could have written it, nothing is."""
+    assert not stream(hosts).failed
+    name = hosts.dump()[0].name
+    hosts.store("archive")
+    note = hosts.folder / "archive" / f"{name}.drill.json"
+    note.write_text(json.dumps({**DRILL, "name": name, "sha256": "0" * 64}))
+    note.chmod(mode)
+
+    dumps = {one["name"]: one for one in info(hosts).values["dumps"]}
+    listed = hosts.store("list").stdout
+    rows = {row["name"]: row for row in json.loads(hosts.store("list", "--json").stdout)}
+
+    expected = DRILL if mode == 0o440 else None
+    assert (dumps[name]["drill"], dumps[name]["verified"], rows[name]["drill"]) == (expected, False, expected)
+    assert [one["drill"] for other, one in dumps.items() if other != name] == [None]
+    sentence = f"its drill failed {DRILL['finished']}: {DRILL['problems'][0]}, and 1 more"  # type: ignore[index]
+    assert (f"archived  {sentence}\n" in listed) is (mode == 0o440)
+
+    note.write_text(json.dumps({**DRILL, "ok": True, "problems": []}))
+    assert (f"archived  drilled {DRILL['finished']} on PostgreSQL 17.6, equal\n" in hosts.store("list").stdout) is (
+        mode == 0o440
+    )
 
 
 def test_a_dump_with_a_wrong_signature_does_not_count(hosts: Hosts) -> None:

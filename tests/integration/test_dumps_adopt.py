@@ -82,7 +82,7 @@ def test_a_list_adopts_nothing(store: Keeping, old: Path) -> None:
     (old / "x.sql.gz").touch()
     done = store.run("adopt", "--list", str(old))
     assert done.returncode == 1
-    assert NEW in done.stdout
+    assert done.stdout == f"{old / OLD} ({(old / OLD).stat().st_size} bytes) would be adopted as {NEW}\n"
     assert "x.sql.gz is not adopted" in done.stderr
     assert "notes.txt" not in done.stdout + done.stderr
     assert store.files(store.archive) == []
@@ -160,6 +160,8 @@ def test_one_bad_file_does_not_stop_the_next(store: Keeping, old: Path) -> None:
 def test_nothing_is_overwritten(store: Keeping, old: Path) -> None:
     store.run("adopt", str(old))
     before = (store.archive / f"{NEW}.manifest.json").read_bytes()
+    listed = store.run("adopt", "--list", str(old)).stdout
+    assert listed.endswith(f" bytes) is adopted already, as {NEW}\n")
     done = store.run("adopt", str(old))
     assert done.returncode == 1
     assert "nothing is ever overwritten" in done.stderr
@@ -194,6 +196,58 @@ def test_a_full_archive_takes_nothing(store: Keeping, old: Path) -> None:
     done = store.run("adopt", str(old))
     assert done.returncode == 1
     assert "held in reserve" in done.stderr
+
+
+def test_what_is_adopted_counts_for_the_quota(store: Keeping, old: Path) -> None:
+    (store.incoming / "other").write_bytes(bytes(1000))
+    size = len((old / OLD).read_bytes())
+    store.keep(quota_bytes=1000 + size - 1)
+    done = store.run("adopt", str(old))
+    assert done.returncode == 1
+    assert "the store's quota is used up: 1000 bytes lie there" in done.stderr
+    assert store.files(store.archive) == []
+
+
+SWOLLEN = """#!/usr/bin/python3 -I
+import os, sys
+sys.stdin.buffer.read({first})
+os.write(1, bytes(4_000_000))
+while sys.stdin.buffer.read(1 << 20):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"max_bytes": 3_999_999}, "larger than the 3999999 bytes that one may have"),
+        ({"quota_bytes": 3_999_999}, "the store's quota is used up"),
+    ],
+)
+@pytest.mark.parametrize("first", [1, -1])
+def test_what_is_larger_than_it_may_be_is_seen_while_it_is_written(
+    store: Keeping, old: Path, settings: dict[str, int], words: str, first: int
+) -> None:
+    """What zstd makes of it is more than the old file was, be it at its beginning or at its very end."""
+    swollen = store.folder / "zstd"
+    swollen.write_text(SWOLLEN.format(first=first))
+    swollen.chmod(0o755)
+    store.keep(zstd=str(swollen), **settings)
+    done = store.run("adopt", str(old))
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert store.files(store.archive) == []
+
+
+def test_a_disk_that_fills_up_meanwhile_is_seen_while_it_is_written(store: Keeping, old: Path) -> None:
+    store.keep(reserve_bytes=1000)
+    store.sabotage(
+        "free = iter([1 << 40])\nfolder.Folder.free = lambda self: next(free, 999)",
+    )
+    done = store.run("adopt", str(old))
+    assert done.returncode == 1
+    assert "999 bytes are free" in done.stderr
+    assert store.files(store.archive) == []
 
 
 @ROOT_ONLY

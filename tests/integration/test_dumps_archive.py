@@ -16,6 +16,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps import locks
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.manifest import encode
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import utc_text
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.processes import Child
@@ -337,6 +338,10 @@ class Accounts:
         self.store.incoming.chmod(0o2770)
         os.chown(self.store.archive, self.archiver, self.listers)
         self.store.archive.chmod(0o2750)
+        for locked, owner in ((self.store.incoming, self.receiver), (self.store.archive, self.archiver)):
+            lock = Path(locks.lock_of(str(locked)))
+            lock.touch(0o600)
+            os.chown(lock, owner, -1)
         self.store.configure(readers="man")
         self.as_receiver = {"user": self.receiver, "group": self.receiver, "extra_groups": [self.listers]}
         self.as_archiver = {"user": self.archiver, "group": group, "extra_groups": [self.listers, self.readers]}

@@ -6,6 +6,7 @@ import dataclasses
 import http.server
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -20,6 +21,7 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.notify 
     send,
     tell,
 )
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.processes import ENDING_SIGNALS
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to another user")
 
@@ -182,6 +184,26 @@ def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> Non
     while state.exists() and state.read_text().rsplit(")")[-1].split()[0] != "Z":
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", ENDING_SIGNALS, ids=lambda number: number.name)
+def test_a_command_can_be_asked_to_end_whatever_is_held_back_here(tmp_path: Path, number: signal.Signals) -> None:
+    """A program that ends what it has started by a signal, as timeout(1) does, must not wait for ever."""
+    script = tmp_path / "script"
+    script.write_text(
+        "#!/usr/bin/python3 -I\nimport os, subprocess, sys\n"
+        "child = subprocess.Popen(['/usr/bin/sleep', '60'])\n"
+        f"child.send_signal({int(number)})\n"
+        f"sys.exit(0 if child.wait(10) == -{int(number)} else 7)\n"
+    )
+    script.chmod(0o755)
+    before, ignored = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS), signal.signal(number, signal.SIG_IGN)
+    try:
+        assert send(Settings(command=(str(script),)), FAILED) == ()
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, ignored)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o660, 0o602, 0o604, 0o650])

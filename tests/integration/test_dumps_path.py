@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import threading
 import typing as t
 from pathlib import Path
@@ -131,7 +132,8 @@ def test_timeouts_and_settings_of_role_and_database_do_not_cut_a_dump(
 ) -> None:
     server.run(
         "CREATE TABLE kept (a int); INSERT INTO kept SELECT generate_series(1, 200000); "
-        f"ALTER DATABASE \"{database}\" SET statement_timeout = '5ms'; "
+        # Every statement of pg_dumpall is cut, however fast the machine.
+        f"ALTER DATABASE \"{database}\" SET statement_timeout = '1ms'; "
         f"ALTER DATABASE \"{database}\" SET idle_in_transaction_session_timeout = '5ms'; "
         f'ALTER DATABASE "{database}" SET search_path = nowhere; '
         f"ALTER DATABASE \"{database}\" SET datestyle = 'German'",
@@ -142,6 +144,25 @@ def test_timeouts_and_settings_of_role_and_database_do_not_cut_a_dump(
 
     assert done.returncode == 0, done.stderr
     assert hosts.dump()[1]["trailer"]["tables"]["public.kept"]["rows"] == 200000
+    assert hosts.globals()[1]["trailer"]["roles"] > 0
+
+
+def test_a_role_expires_on_the_day_that_the_server_says_whatever_a_database_calls_it(
+    hosts: Hosts, server: Server, database: str
+) -> None:
+    """02.01.2030 would be read as another day by a server that writes months first."""
+    server.run(
+        "CREATE ROLE expires VALID UNTIL '2030-01-02 00:00:00+00'; CREATE TABLE kept (a int);"
+        f"ALTER DATABASE \"{database}\" SET datestyle = 'German'",
+        database=database,
+    )
+    try:
+        done = hosts.send()
+    finally:
+        server.run("DROP ROLE expires")
+    assert done.returncode == 0, done.stderr
+    text = subprocess.run(["zstd", "-dcq", hosts.globals()[0]], capture_output=True, check=True).stdout.decode()
+    assert "VALID UNTIL '2030-01-02 00:00:00+00'" in text
 
 
 def test_extension_config_tables_are_counted_by_their_condition(hosts: Hosts, server: Server, database: str) -> None:

@@ -315,7 +315,7 @@ def test_what_nobody_signed_must_be_asked_for_as_unproved(shelf: Shelf) -> None:
     for material, signers, said in (
         (from_archive(shelf.open, NAME), shelf.signing, "was adopted"),
         (from_file(str(plain)), shelf.signing, "has no manifest"),
-        (from_archive(shelf.open, OTHER), None, "there are no keys here"),
+        (from_archive(shelf.open, OTHER), None, "nothing proves who made it: give signers"),
     ):
         with pytest.raises(DumpError, match=f"{said}.*say unproved: true"):
             check_signature(material, signers, unproved=False)

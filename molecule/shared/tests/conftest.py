@@ -24,8 +24,16 @@ def scope() -> str:
     return f"taaraxtak-{os.environ.get('MOLECULE_SCENARIO_NAME', 'up')}"
 
 
-# The files that make dumps: a second one at once would be refused.
-DUMPING = ("test_backup", "test_drill", "test_store")
+# The files that make dumps, of which a second one at once would be refused, and those that need them as they are.
+DUMPING = (
+    "test_backup",
+    "test_bad_dumps",
+    "test_developer_copies",
+    "test_drill",
+    "test_local",
+    "test_store",
+    "test_units",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)

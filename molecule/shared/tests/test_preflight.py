@@ -85,6 +85,17 @@ def no_database(inventory: Path) -> list[str]:
     return []
 
 
+def a_hostile_database(inventory: Path) -> list[str]:
+    names = ["taaraxtak", "../../etc/cron.d/x"]
+    edit(inventory / "group_vars/production_hosts/backup.yml", lambda values: values.update(backup_databases=names))
+    return []
+
+
+def no_stores(inventory: Path) -> list[str]:
+    edit(inventory / "group_vars/production_hosts/backup.yml", lambda values: values.update(backup_stores=[]))
+    return []
+
+
 def cron_would_drop_it(inventory: Path) -> list[str]:
     edit(inventory / "group_vars/production_hosts/backup.yml", lambda values: values.update(backup_schedule="at three"))
     return []
@@ -167,6 +178,8 @@ CASES = {
     no_key_at_all: "has a line that is no OpenSSH public key, of alice",
     root_as_a_person: "is not root",
     no_database: "backup_databases must be some of the policy's databases",
+    a_hostile_database: "A dump is called by its database",
+    no_stores: "backup_stores must name at least one store",
     cron_would_drop_it: "backup_schedule must have the five fields",
     nobody_makes_tables: "may make the tables",
     a_date: "put quotes around a date",

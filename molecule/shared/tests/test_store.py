@@ -221,37 +221,6 @@ def test_what_was_changed_after_it_had_come_in_is_not_archived(production, store
         store.check_output("systemctl start %s.path %s.timer", ARCHIVER, ARCHIVER)
 
 
-def test_the_archiver_can_do_nothing_but_archive(store):
-    """Tried from within its sandbox, by a unit that differs in what it runs alone."""
-    unit = "/run/systemd/system/planted-archiver.service"
-    text = store.file(f"/etc/systemd/system/{ARCHIVER}.service").content_string
-    script = (
-        "import os, socket, sys\n"
-        "for path in ('/etc/planted', '/usr/planted', '/var/planted', '/root/planted', '/home/planted'):\n"
-        "    try: open(path, 'w')\n"
-        "    except OSError: continue\n"
-        "    sys.exit(path)\n"
-        "try: socket.create_connection(('127.0.0.1', 22), 2); sys.exit('connected')\n"
-        "except OSError: pass\n"
-        "print('in', os.listdir('/var/lib/taaraxtak-dumps/archive') is not None)\n"
-    )
-    run = f"ExecStart=/usr/bin/python3 -I -c {json.dumps(script)}"
-    changed = text.replace("ExecStart=/usr/local/bin/dump-store archive", run)
-    assert changed != text
-    changed = "\n".join(line for line in changed.splitlines() if not line.startswith("OnFailure="))
-    write = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
-    store.check_output("python3 -c %s %s %s", write, unit, changed)
-    try:
-        store.check_output("systemctl daemon-reload")
-        done = store.run("systemctl start planted-archiver")
-        said = store.run("journalctl --no-pager -n 10 -u planted-archiver").stdout
-        assert done.rc == 0, said
-        assert "in True" in said
-    finally:
-        store.check_output("rm %s", unit)
-        store.check_output("systemctl daemon-reload")
-
-
 # --- A reading key ----------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import grp
 import gzip
 import hashlib
 import io
@@ -25,10 +24,11 @@ import typing as t
 import zlib
 from pathlib import Path
 
-from .folder import FILE_MODE, Folder, Publication
+from .folder import PRIVATE_MODE, Folder, Publication, group_of, share
 from .manifest import Manifest, Trailer, encode
 from .names import PARTIAL_SUFFIX, SUFFIX, DumpName, utc_text
 from .processes import ENDING_SIGNALS, PIPE_SIZE, Child, DumpError, write_all
+from .quota import Room
 from .scan import Scanned, Scanner
 
 _OLD = re.compile(r"(.+)\.sql(?:\.tar)?\.gz", re.ASCII | re.DOTALL)
@@ -67,13 +67,16 @@ def candidates(paths: t.Iterable[str]) -> list[Path]:
 
 
 class Adopter:
-    """Adopts files into *archive*, whose owner this must be. *readers* is the group of the data, "" the folder's."""
+    """Adopts files into *archive*, whose owner this must be, as far as *room* goes.
 
-    def __init__(self, archive: Folder, *, zstd: str, readers: str, reserve: int) -> None:
+    *readers* is the group of the data, "" the folder's.
+    """
+
+    def __init__(self, archive: Folder, room: Room, *, zstd: str, readers: str) -> None:
         self._archive = archive
+        self._room = room
         self._zstd = zstd
         self._readers = readers
-        self._reserve = reserve
 
     def adopt(self, file: Path, name: DumpName, now: dt.datetime) -> Trailer:
         """Adopt the *file* as *name*; DumpError says why it can't be, and nothing is left of it."""
@@ -101,13 +104,9 @@ class Adopter:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
                 raise DumpError("it is no file")
-            # zstd's output is smaller than gzip's was, or hardly larger.
-            if self._archive.free() < found.st_size + self._reserve:
-                raise DumpError(
-                    f"the archive is full: {self._archive.free()} bytes are free, the file has {found.st_size}, and "
-                    f"{self._reserve} are held in reserve"
-                )
-            target = publication.create(str(name))
+            # zstd's output is smaller than gzip's was, or hardly larger; what it is, is seen as it is written.
+            self._room.adopting(found.st_size, written=0)
+            target = publication.create(str(name), PRIVATE_MODE)
             text = _Text(source)
             self._compress(text, target)
         scanned = text.finish()
@@ -140,8 +139,10 @@ class Adopter:
         try:
             for chunk in text:
                 write_all(child.input, chunk)
+                self._fits(target)
             child.close_input()
             child.wait()
+            self._fits(target)
         except BrokenPipeError:
             child.wait()
         except BaseException:
@@ -151,6 +152,11 @@ class Adopter:
             child.end()
         if child.process.returncode != 0:
             raise DumpError(child.complaint() or "zstd stopped before the text ended")
+
+    def _fits(self, target: int) -> None:
+        """DumpError where what is written by now is more than there is room for."""
+        size = os.fstat(target).st_size
+        self._room.adopting(size, written=size)
 
     def _compare(self, partial: str, text: _Text) -> tuple[int, str]:
         """The size and SHA-256 of what was written; DumpError unless it decompresses to the text that was read."""
@@ -175,16 +181,8 @@ class Adopter:
 
     def _publish(self, publication: Publication, trailer: Trailer, target: int, now: dt.datetime) -> None:
         """Name the data, then its manifest."""
-        if self._readers:
-            try:
-                os.fchown(target, -1, grp.getgrnam(self._readers).gr_gid)
-            except KeyError:
-                raise DumpError(f"the group {self._readers} does not exist: run the role dump_store") from None
-            # Changing the group may have taken bits away.
-            os.fchmod(target, FILE_MODE)
-            os.fsync(target)
-        name = trailer.name
-        manifest = publication.create(name.manifest)
+        name, group = trailer.name, group_of(self._readers)
+        manifest = publication.create(name.manifest, PRIVATE_MODE)
         content = encode(Manifest(received=utc_text(now), trailer=trailer, adopted=True).document())
         write_all(manifest, content, b"\n")
         os.fsync(manifest)
@@ -192,7 +190,10 @@ class Adopter:
             if self._archive.stat(name.manifest) is None:
                 # Without a manifest it is no dump: of a run that was killed.
                 self._archive.unlink(str(name))
+            share(target, group)
+            share(manifest)
             publication.publish(str(name))
+            self._room.settle(trailer.bytes)
             publication.publish(name.manifest)
             publication.committed = True
 

@@ -9,16 +9,16 @@ come in, and names a copy only where its content is what was signed.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
-import grp
 import hashlib
 import os
 import stat
 import time
 import typing as t
 
-from .folder import FILE_MODE, MANIFEST_LIMIT, Folder, Publication
+from .folder import MANIFEST_LIMIT, PRIVATE_MODE, Folder, Publication, group_of, share
 from .manifest import Manifest, encode
 from .names import PARTIAL_SUFFIX, DumpName, manifest_owner, utc_text
 from .processes import PIPE_SIZE, DumpError, write_all
@@ -45,37 +45,35 @@ class Archiver:
         self._archive = archive
         self._signers = signers
         self._reserve = reserve
-        self._group = -1
-        if readers:
-            try:
-                self._group = grp.getgrnam(readers).gr_gid
-            except KeyError:
-                raise DumpError(f"the group {readers} does not exist: run the role dump_store") from None
+        self._group = group_of(readers)
 
-    def run(self, *, linger: float, tell: t.Callable[[Outcome], None]) -> bool:
-        """Archive until nothing is on its way in, at most *linger* seconds; whether all went well.
+    def run(self, *, linger: float, tell: t.Callable[[Outcome], bool]) -> bool:
+        """Archive until nothing is on its way in, at most *linger* seconds; whether *tell* found all well.
 
         *tell* is given each pass. What begins to come in meanwhile would start nobody: systemd does not look at the
         folder while this runs.
         """
         end = time.monotonic() + linger
         refused: set[DumpName] = set()
+        well = True
         while True:
             outcome = self.once(refused)
-            tell(outcome)
+            well = tell(outcome) and well
             refused |= outcome.refused.keys()
             if outcome.archived:
                 continue
             if not outcome.coming or time.monotonic() > end:
-                return not refused
+                return well
             time.sleep(PAUSE)
 
     def once(self, leave: t.Collection[DumpName] = ()) -> Outcome:
         """One pass over the folder of what comes in, but for the dumps of *leave*: each is tried once in a run."""
         outcome = Outcome()
         names = self._incoming.names()
-        # A dump's partial is locked from its first byte until nothing of the transfer is left.
-        outcome.coming = any(name.endswith(PARTIAL_SUFFIX) and self._incoming.live(name) for name in names)
+        # A dump's partial is locked from its first byte until nothing of the transfer is left. One that is refused,
+        # or is no dump's, is not waited for.
+        coming = [name for name in names if name.endswith(PARTIAL_SUFFIX) and _dump(name) not in (None, *leave)]
+        outcome.coming = any(map(self._incoming.live, coming))
         for name in filter(None, map(manifest_owner, names)):
             if name in leave or self._incoming.live(f"{name}{PARTIAL_SUFFIX}"):
                 continue
@@ -157,10 +155,6 @@ class Archiver:
                 write_all(target, chunk)
             if (size, digest.hexdigest()) != (trailer.bytes, trailer.sha256):
                 raise DumpError(f"{name} is not what its manifest says: it was changed after it had come in")
-            if self._group >= 0:
-                os.fchown(target, -1, self._group)
-                # Changing the group may have taken bits away.
-                os.fchmod(target, FILE_MODE)
             os.fsync(target)
             descriptor = self._create(publication, name.manifest)
             write_all(descriptor, content)
@@ -170,6 +164,8 @@ class Archiver:
                 if self._archive.stat(name.manifest) is None:
                     # Of an archiver that was killed: without a manifest it is no dump.
                     self._archive.unlink(str(name))
+                share(target, self._group)
+                share(descriptor)
                 publication.publish(str(name))
                 publication.publish(name.manifest)
                 publication.committed = True
@@ -181,10 +177,10 @@ class Archiver:
     def _create(self, publication: Publication, name: str) -> int:
         """A new partial in the archive, in place of one whose archiver is dead."""
         try:
-            return publication.create(name)
+            return publication.create(name, PRIVATE_MODE)
         except FileExistsError:
             self._forget(name)
-            return publication.create(name)
+            return publication.create(name, PRIVATE_MODE)
 
     def _forget(self, name: str) -> None:
         """Remove the partial of an archiver that is dead."""
@@ -192,6 +188,13 @@ class Archiver:
         if self._archive.live(partial):
             raise DumpError(f"{name} is being archived already")
         self._archive.unlink(partial)
+
+
+def _dump(partial: str) -> DumpName | None:
+    """The dump whose data's partial it is."""
+    with contextlib.suppress(ValueError):
+        return DumpName.parse(partial.removesuffix(PARTIAL_SUFFIX))
+    return None
 
 
 def _same(one: Manifest, other: Manifest) -> bool:

@@ -92,18 +92,22 @@ class Shelf:
         return Shelf(dumps, self.problems)
 
     def newest(self) -> list[Document]:
-        """For each database and kind the newest dump that counts, and the newest verified one; None where none is."""
-        groups: dict[tuple[str, str], Document] = {}
+        """For each database, kind and host (``signer``) the newest dump that counts, and the newest verified one.
+
+        Where there is no dump that counts at all, both are None, and the host is "".
+        """
+        groups: dict[tuple[str, str, str], Document] = {}
         for dump in self.dumps:
-            database, kind = dump["database"], dump["kind"]
-            group = groups.setdefault(
-                (database, kind), {"database": database, "kind": kind, "archived": None, "verified": None}
-            )
+            key = dump["database"], dump["kind"], dump["signer"]
+            about = dict(zip(("database", "kind", "signer"), key, strict=True))
+            group = groups.setdefault(key, {**about, "archived": None, "verified": None})
             if dump["archived"] and dump["signed"]:
                 group["archived"] = dump
             if dump["verified"]:
                 group["verified"] = dump
-        return [groups[key] for key in sorted(groups)]
+        # What is not archived yet, or has no signature, is of one of the hosts where there are any.
+        known = {key[:2] for key in groups if key[2]}
+        return [groups[key] for key in sorted(groups) if key[2] or key[:2] not in known]
 
 
 def look(settings: Keeping, now: dt.datetime) -> Shelf:
@@ -118,7 +122,9 @@ def look(settings: Keeping, now: dt.datetime) -> Shelf:
             **_row(held.manifest, now),
             "archived": True,
             "signed": held.signed,
+            "signer": held.signer,
             "verified": held.verified,
+            "drill": held.drill.document() if held.drill is not None else None,
         }
     rows = sorted(dumps.values(), key=lambda row: (row["received"], row["name"]))
     return Shelf(tuple(rows), (*problems, *found.wrong, *found.odd))
@@ -129,7 +135,9 @@ def _row(manifest: Manifest, now: dt.datetime) -> Document:
         **manifest.overview(),
         "archived": False,
         "signed": False,
+        "signer": "",
         "verified": False,
+        "drill": None,
         "raw_bytes": manifest.trailer.raw_bytes,
         "age_s": int((now - read_utc(manifest.received)).total_seconds()),
     }

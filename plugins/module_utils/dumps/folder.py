@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import grp
 import os
 import stat
 import syslog
 import typing as t
 
+from . import locks
 from .manifest import Manifest
 from .names import PARTIAL_SUFFIX, DumpName, absent, manifest_owner
 from .processes import DumpError, write_all
@@ -25,6 +27,10 @@ PARTIAL_AGE = 24 * 3600
 MANIFEST_LIMIT = 1 << 25
 # Its owner's, and for reading its group's: the archiver must read what the receiving user wrote.
 FILE_MODE = 0o440
+# Nobody else's yet: whoever may read a partial could hold its lock, and would seem to be writing it.
+PRIVATE_MODE = 0o400
+# A look whether a file is being written holds its lock for a moment.
+LOOK_TIMEOUT = 10.0
 
 
 class Folder:
@@ -60,20 +66,21 @@ class Folder:
     @contextlib.contextmanager
     def alone(self) -> t.Iterator[None]:
         """Held by one process at a time: for what is looked at first and done then, both short."""
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-        try:
+        with locks.alone(self.path, self.owner()):
             yield
-        finally:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
 
-    def create(self, name: str) -> int:
+    def owner(self) -> int:
+        """The user that it belongs to."""
+        return os.fstat(self._fd).st_uid
+
+    def create(self, name: str, mode: int = FILE_MODE) -> int:
         """A locked descriptor of the new file *name*; FileExistsError where there is one."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(name, flags, 0o400, dir_fd=self._fd)
+        descriptor = os.open(name, flags, PRIVATE_MODE, dir_fd=self._fd)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.fchmod(descriptor, FILE_MODE)
-        except OSError:
+            locks.hold(descriptor, LOOK_TIMEOUT)
+            os.fchmod(descriptor, mode)
+        except BaseException:
             os.close(descriptor)
             self.unlink(name)
             raise
@@ -121,10 +128,10 @@ class Folder:
         if self.stat(partial) is not None and not self.live(partial):
             # Of a run that was killed.
             self.unlink(partial)
-        descriptor = self.create(partial)
+        descriptor = self.create(partial, PRIVATE_MODE)
         try:
             write_all(descriptor, content)
-            os.fsync(descriptor)
+            share(descriptor)
             os.rename(partial, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
         except BaseException:
             self.unlink(partial)
@@ -174,10 +181,10 @@ class Publication:
         self._published: list[str] = []
         self.committed = False
 
-    def create(self, name: str) -> int:
+    def create(self, name: str, mode: int = FILE_MODE) -> int:
         """A locked descriptor of the partial of *name*; FileExistsError where there is one."""
         partial = f"{name}{PARTIAL_SUFFIX}"
-        descriptor = self._folder.create(partial)
+        descriptor = self._folder.create(partial, mode)
         self._partials.append(partial)
         self._files.append(descriptor)
         return descriptor
@@ -202,6 +209,23 @@ class Publication:
         # Last: whoever finds neither the lock nor the names may take it as settled.
         while self._files:
             os.close(self._files.pop())
+
+
+def group_of(readers: str) -> int:
+    """The number of the group *readers*, -1 for ""."""
+    try:
+        return grp.getgrnam(readers).gr_gid if readers else -1
+    except KeyError:
+        raise DumpError(f"the group {readers} does not exist: run the role dump_store") from None
+
+
+def share(descriptor: int, group: int = -1) -> None:
+    """Let its *group* (-1: the one that it has) read what was its writer's alone, and bring that to the disk."""
+    if group >= 0:
+        os.fchown(descriptor, -1, group)
+    # After that: changing the group may take bits away.
+    os.fchmod(descriptor, FILE_MODE)
+    os.fsync(descriptor)
 
 
 def sweep(folder: Folder, now: float, *, data: bool = False) -> None:

@@ -20,6 +20,7 @@ from .config import MAY_BE_EMPTY, read_settings
 from .folder import Folder, sweep
 from .names import DumpName, read_utc, utc_text
 from .processes import DumpError, say
+from .quota import Limits, Room
 from .restore import drilling
 from .signatures import KEYGEN, SIGNERS, Signers
 
@@ -49,6 +50,7 @@ class Settings:
     keygen: str = KEYGEN
     zstd: str = "/usr/bin/zstd"
     readers: str = dataclasses.field(default="", metadata=MAY_BE_EMPTY)
+    max_bytes: int = 100 << 30
     quota_bytes: int = 500 << 30
     reserve_bytes: int = 1 << 30
     incidents: str = "/etc/taaraxtak/incidents"
@@ -82,6 +84,8 @@ def add_verbs(verbs: t.Any) -> None:
 def run(given: argparse.Namespace, config: str = CONFIG) -> int:
     """Do the verb that was *given*; the exit status."""
     settings, now = None, dt.datetime.now(dt.UTC)
+    if given.verb == "tell":
+        return _tell_of(given.unit, config)
     try:
         settings = read_settings(Settings, config)
         return _do(given, settings, now)
@@ -126,9 +130,6 @@ def _do(given: argparse.Namespace, settings: Settings, now: dt.datetime) -> int:
             settings.archive, _signers(settings), settings.zstd, settings.reserve_bytes, settings.expect
         )
         return drilling.run(place, settings.drill, given.names, now)
-    if given.verb == "tell":
-        lines = _about(given.unit)
-        return int(not notify.tell(PROGRAM, f"{given.unit} failed", ok=False, lines=lines, path=settings.notify_file))
     return _adopt(settings, now, given.paths, only_list=given.list)
 
 
@@ -263,8 +264,15 @@ def write_whole(path: str, text: str, mode: int) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _about(unit: str) -> list[str]:
-    return [f"journalctl -u {unit} -n 50 tells more"]
+def _tell_of(unit: str, config: str) -> int:
+    """The verb ``tell``: settings that are wrong may be why the unit failed, and must not keep that from anybody."""
+    lines, path = [f"journalctl -u {unit} -n 50 tells more"], notify.CONFIG
+    try:
+        path = read_settings(Settings, config).notify_file
+    except ValueError as error:
+        say(PROGRAM, str(error), error=True)
+        lines.append(str(error))
+    return int(not notify.tell(PROGRAM, f"{unit} failed", ok=False, lines=lines, path=path))
 
 
 # Adopt
@@ -277,13 +285,16 @@ def _adopt(settings: Settings, now: dt.datetime, paths: t.Sequence[str], *, only
             "there is no old dump there: their names are DATABASE_YYYY-MM-DD-HH.MM.SS.sql.tar.gz or .sql.gz"
         )
     archive = Folder(settings.archive)
-    adopter = adopt.Adopter(archive, zstd=settings.zstd, readers=settings.readers, reserve=settings.reserve_bytes)
+    limits = Limits(dump=settings.max_bytes, all=settings.quota_bytes, reserve=settings.reserve_bytes)
+    room = Room(limits, Folder(settings.incoming), archive)
+    adopter = adopt.Adopter(archive, room, zstd=settings.zstd, readers=settings.readers)
     for file in files:
         try:
             name = adopt.old_name(file.name)
             if only_list:
                 there = archive.stat(name.manifest) is not None
-                sys.stdout.write(f"{file}  {file.stat().st_size} bytes  {name}{'  adopted already' if there else ''}\n")
+                what = "is adopted already, as" if there else "would be adopted as"
+                sys.stdout.write(f"{file} ({file.stat().st_size} bytes) {what} {name}\n")
                 continue
             trailer = adopter.adopt(file, name, now)
             sys.stdout.write(

@@ -111,7 +111,8 @@ class Trailer:
 
     ``statuses`` are exit statuses by program, all 0. ``bytes`` and ``sha256`` are of the compressed (and encrypted)
     stream, ``raw_bytes`` of the text. ``via_root`` names the tables whose rows come back in no certain order.
-    ``left_out`` names what the database holds and the dump does not: foreign tables (their rows), ``large objects``.
+    ``left_out`` names what the database holds and the dump does not: foreign tables (their rows), subscriptions,
+    ``large objects``.
     ``settings`` are the database's: encoding, collate, ctype, and where the server knows them provider, locale. Times
     are UTC texts. Of globals there are no tables, sequences, extensions and settings, but ``roles``, their number.
     ``ddl`` is what the schema of a dump is; globals and older dumps have none.

@@ -24,7 +24,7 @@ import urllib.parse
 import urllib.request
 
 from .config import MAY_BE_EMPTY, read_settings
-from .processes import say
+from .processes import fresh_signals, say
 
 CONFIG = "/etc/taaraxtak/notify.json"
 # An address with its secret has no more.
@@ -158,6 +158,7 @@ def _ask(path: str, timeout: float, content: bytes | None) -> None:
 def _run(command: t.Sequence[str], timeout: float, content: bytes) -> None:
     """Give the *content* to the command; it and what it started are killed at the time's end."""
     # These programs run without Ansible: there is no module whose run_command could be called.
+    # The sender holds signals back while it tells, which would be inherited; no thread that exists holds a lock then.
     # pylint: disable-next=ansible-bad-function,consider-using-with
     process = subprocess.Popen(
         list(command),
@@ -167,6 +168,7 @@ def _run(command: t.Sequence[str], timeout: float, content: bytes) -> None:
         env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
         cwd="/",
         start_new_session=True,
+        preexec_fn=fresh_signals,
     )
     try:
         process.communicate(content, timeout)

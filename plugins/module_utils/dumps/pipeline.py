@@ -20,14 +20,16 @@ from .config import MAY_BE_EMPTY
 from .frames import FRAME_LIMIT
 from .guard import Guard, Task
 from .names import GLOBALS, DumpName
-from .postgres import APPLICATION, CONNECTION_CHECK
+from .postgres import APPLICATION, CONNECTION_CHECK, NO_TIMEOUTS, WRITTEN_ALIKE
 from .processes import GRACE, PIPE_SIZE, Child, DumpError, write_all
 
-# None of the caller's PG* variables, no agent, no home.
+# None of the caller's PG* variables, no agent, no home. A dump and that of its copy must write a value alike, whatever
+# server, database and role have set; pg_dump does not set the time zone either.
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "LC_ALL": "C.UTF-8",
-    "PGOPTIONS": CONNECTION_CHECK,
+    "PGOPTIONS": f"{CONNECTION_CHECK} {NO_TIMEOUTS} {WRITTEN_ALIKE}",
+    "PGTZ": "UTC",
     "PGAPPNAME": APPLICATION,
 }
 # A second pair of hands must be able to open what is encrypted.
@@ -71,7 +73,9 @@ class Settings:
             DumpName(database, dt.datetime.now(dt.UTC))
         if GLOBALS in self.databases or len(set(self.databases)) != len(self.databases):
             raise ValueError(f"databases must name each database once, and none may be called {GLOBALS}")
-        if self.recipients and len(set(self.recipients)) < FEWEST_RECIPIENTS:
+        # The key alone: what is behind it is a comment.
+        keys = {tuple(recipient.split()[:2]) for recipient in self.recipients}
+        if keys and len(keys) < FEWEST_RECIPIENTS:
             raise ValueError(
                 f"recipients must hold {FEWEST_RECIPIENTS} different keys at least: whoever loses the only one loses "
                 "the dumps"
@@ -198,19 +202,25 @@ class Pipeline:
         return [self._settings.age, *(f"--recipient={recipient}" for recipient in self._settings.recipients)]
 
 
-def _pump(producer: Child, zstd: Child, look: t.Callable[[bytes], None]) -> None:
-    """Hand the text on to zstd and read it as it goes by.
+def flowing(descriptor: int) -> t.Iterator[bytes]:
+    """What pg_dump writes to the pipe *descriptor*, to its end.
 
-    pg_dump writes 4 kB at a time. To read as often would cost more than all else here, for pg_dump too, which wakes its
+    It writes 4 kB at a time. To read as often would cost more than all else here, for pg_dump too, which wakes its
     reader: so after a small read the pipe is left alone for a moment. It takes several times that long to fill.
     """
-    enough = fcntl.fcntl(producer.output, fcntl.F_GETPIPE_SZ) // 8
+    enough = fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) // 8
+    while piece := os.read(descriptor, PIPE_SIZE):
+        yield piece
+        if len(piece) < enough:
+            time.sleep(PAUSE)
+
+
+def _pump(producer: Child, zstd: Child, look: t.Callable[[bytes], None]) -> None:
+    """Hand the text on to zstd and read it as it goes by."""
     try:
-        while piece := os.read(producer.output, PIPE_SIZE):
+        for piece in flowing(producer.output):
             write_all(zstd.input, piece)
             look(piece)
-            if len(piece) < enough:
-                time.sleep(PAUSE)
     except BrokenPipeError:
         # Its own exit status says why, once there is one.
         with contextlib.suppress(DumpError):

@@ -21,15 +21,20 @@ else:
 
 from .counts import Counted
 from .processes import DumpError, FinalError
-from .scan import qualified
+from .scan import qualified, quoted
 
 APPLICATION = "taaraxtak dump"
 # A session whose client is gone ends within this many milliseconds, even in the middle of a query (14 and newer).
 CONNECTION_CHECK = "-c client_connection_check_interval=1000"
-# What the role or the database may have set must not cut a long dump, hide rows or change a name's meaning.
+# What the role or the database may have set must not cut a long dump, hide rows or change a name's meaning. Of these
+# pg_dump turns off its own; pg_dumpall doesn't.
+NO_TIMEOUTS = (
+    "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0"
+)
+# pg_dump itself says neither how bytea and money are written nor which names are quoted in a view's text.
+WRITTEN_ALIKE = "-c bytea_output=hex -c datestyle=ISO -c lc_monetary=C -c quote_all_identifiers=off"
 _OPTIONS = (
-    f"{CONNECTION_CHECK} -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 "
-    "-c idle_session_timeout=0 -c row_security=off -c search_path= -c jit=off -c synchronize_seqscans=off "
+    f"{CONNECTION_CHECK} {NO_TIMEOUTS} -c row_security=off -c search_path= -c jit=off -c synchronize_seqscans=off "
     "-c max_parallel_workers_per_gather=0"
 )
 OLDEST_SERVER = 140000
@@ -99,6 +104,14 @@ SELECT n.nspname, c.relname
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind = 'f'
  ORDER BY 1, 2
+"""
+
+# pg_dump's own rule: connecting to the publisher is a superuser's business, so to others it says a warning at most.
+_SUBSCRIPTIONS = """
+SELECT s.subname
+  FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+ WHERE d.datname = current_database() AND current_setting('is_superuser') = 'off'
+ ORDER BY 1
 """
 
 # So many are named in a reason.
@@ -187,8 +200,8 @@ class Roles(Session):
 class Snapshot(Session):
     """A REPEATABLE READ READ ONLY transaction, exported for pg_dump, with its tables locked against change.
 
-    ``left_out`` names what the database holds and the dump does not: the rows of foreign tables and, where
-    *leave_out_large_objects* allows it, large objects.
+    ``left_out`` names what the database holds and the dump does not: the rows of foreign tables, subscriptions where
+    the role is no superuser and, where *leave_out_large_objects* allows it, large objects.
     """
 
     def __init__(
@@ -258,7 +271,8 @@ class Snapshot(Session):
                 "setting leave_out_large_objects"
             )
         foreign = [f"rows of the foreign table {name}" for name in self._named(_FOREIGN)]
-        self.left_out = (*foreign, *(["large objects"] if large else []))
+        subscriptions = [f"the subscription {quoted(name)}" for (name,) in self._rows(sql.SQL(_SUBSCRIPTIONS))]
+        self.left_out = (*foreign, *subscriptions, *(["large objects"] if large else []))
 
     def _refuse_what_can_not_be_read(self) -> None:
         """Say it of all tables, before one lock is taken: pg_dump stops at the first that it comes to."""

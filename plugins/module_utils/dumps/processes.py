@@ -51,6 +51,14 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
 
 
+def fresh_signals() -> None:
+    """In a child before its program begins: what asks it to end does so, whatever we ignore or hold back."""
+    for number in ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    # What a program is started with it may never undo.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 def widen(descriptor: int) -> None:
     """Let the pipe hold `PIPE_SIZE`; what is no pipe, or may not be widened, works as it is."""
     try:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import datetime as dt
 import json
 import os
 import signal
@@ -21,14 +22,16 @@ import syslog
 import time
 import types
 import typing as t
+from pathlib import Path
 
 from .archive import Archiver, Outcome
 from .config import MAY_BE_EMPTY, read_settings
 from .folder import MANIFEST_LIMIT, Folder, entries, sweep
 from .keeper import CONFIG as KEEPING
 from .keeper import VERBS as KEEPER_VERBS
-from .keeper import add_verbs
+from .keeper import add_verbs, write_whole
 from .keeper import run as keep
+from .locks import asking_key, seat
 from .manifest import Ack, Manifest, encode
 from .names import PARTIAL_SUFFIX, DumpName, absent
 from .processes import (
@@ -43,11 +46,15 @@ from .processes import (
 )
 from .quota import Limits, Room
 from .reception import Reception
+from .refusals import Told
 from .signatures import KEYGEN, SIGNERS, Signers
+from .survey import drill_of
 
 PROGRAM = "dump-store"
 CONFIG = "/etc/taaraxtak/dump-store.json"
-STDIN, STDOUT = 0, 1
+# The unit that refuses: what it said is told where it fails.
+ARCHIVER = "taaraxtak-dumps-archive.service"
+STDIN, STDOUT, STDERR = 0, 1, 2
 # What a stranger's command may have in the log and in an answer.
 SHOWN = 200
 
@@ -58,7 +65,8 @@ class Settings:
 
     ``max_bytes`` is for one dump, ``quota_bytes`` for all that lies in the store, ``quota_dumps`` for those that come
     within a day; ``reserve_bytes`` stay free on the disk. ``readers`` is the group that may read archived data.
-    ``developer`` is the folder of the copies for developers, "" where there are none.
+    ``developer`` is the folder of the copies for developers, "" where there are none. ``at_once`` is for the transfers
+    of one key. In ``refusals`` the archiver notes of which refusals it told, "" to tell of them at every run.
     """
 
     incoming: str
@@ -71,6 +79,9 @@ class Settings:
     quota_bytes: int = 500 << 30
     quota_dumps: int = 100
     reserve_bytes: int = 1 << 30
+    # Of a sender whose network broke several times some may lie here until `idle_timeout` is over.
+    at_once: int = 8
+    refusals: str = dataclasses.field(default="", metadata=MAY_BE_EMPTY)
     idle_timeout: float = 900.0
     overall_timeout: float = 6 * 3600.0
 
@@ -87,8 +98,10 @@ def receive(settings: Settings) -> Ack:
         a_day=settings.quota_dumps,
     )
     clock = Clock(idle=settings.idle_timeout, overall=settings.overall_timeout)
-    room, signers = Room(limits, incoming, archive), Signers(settings.signers, settings.keygen)
-    return Reception(incoming, archive, room, signers, clock).run()
+    key = asking_key()
+    room, signers = Room(limits, incoming, archive, key), Signers(settings.signers, settings.keygen)
+    with seat(incoming.path, incoming.owner(), key, settings.at_once):
+        return Reception(incoming, archive, room, signers, clock).run()
 
 
 def look(settings: Settings, text: str) -> Ack:
@@ -160,13 +173,15 @@ def read_over_ssh(settings: Settings, command: str, *, developer: bool = False) 
     if developer and not settings.developer:
         raise DumpError("there are no copies for developers here")
     archive = Folder(settings.developer if developer else settings.archive)
+    clock = Clock(idle=settings.idle_timeout, overall=settings.overall_timeout)
+    for descriptor in (STDOUT, STDERR):
+        # Whoever does not read must not hold this for ever.
+        os.set_blocking(descriptor, False)
     if words == ["list"]:
-        return show([archive], as_json=True)
+        return show([archive], as_json=True, clock=clock)
     if len(words) == 2 and words[0] in ("manifest", "fetch"):
         name = _parse(words[1])
         manifest = archive.manifest(name)
-        clock = Clock(idle=settings.idle_timeout, overall=settings.overall_timeout)
-        os.set_blocking(STDOUT, False)
         if words[0] == "manifest":
             clock.write(STDOUT, "writing the manifest", archive.read(name.manifest, MANIFEST_LIMIT))
         else:
@@ -184,29 +199,46 @@ def _fetch(archive: Folder, manifest: Manifest, clock: Clock) -> None:
             clock.write(STDOUT, "writing the dump", chunk)
 
 
-def show(folders: t.Sequence[Folder], *, as_json: bool) -> int:
-    """The verb ``list``, oldest first, the archive being the first of *folders*: 0 where everything is in order."""
+def show(folders: t.Sequence[Folder], *, as_json: bool, drills: bool = False, clock: Clock | None = None) -> int:
+    """The verb ``list``, oldest first, the archive being the first of *folders*: 0 where everything is in order.
+
+    With *drills* also what the last drill of each has found; a wrong result is the check's to tell. With a *clock* it
+    is written to descriptors that do not block.
+    """
     found: dict[DumpName, dict[str, t.Any]] = {}
     wrong: list[str] = []
+    said: dict[str, str] = {}
     # The last first: what is archived meanwhile is seen at least once, and what is seen twice is archived.
     for folder in reversed(folders):
         manifests, sentences = entries(folder)
         wrong += sentences
         for manifest in manifests:
-            found[manifest.trailer.name] = _row(manifest, archived=folder is folders[0])
+            row = found[manifest.trailer.name] = _row(manifest, archived=folder is folders[0])
+            if drills:
+                drill, _problems = drill_of(folders[0], manifest.trailer.name)
+                row["drill"] = drill.document() if drill is not None else None
+                said[row["name"]] = f"  {drill.sentence()}" if drill is not None else ""
     rows = sorted(found.values(), key=lambda row: (row["received"], row["name"]))
-    if as_json:
-        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+    lines = [json.dumps(rows, indent=2)] if as_json else [f"{_line(row)}{said.get(row['name'], '')}" for row in rows]
+    text = "".join(f"{line}\n" for line in lines)
+    if clock is None:
+        sys.stdout.write(text)
+        for sentence in wrong:
+            say(PROGRAM, sentence, error=True)
     else:
-        for row in rows:
-            state = "archived" if row["archived"] else "not archived yet"
-            sys.stdout.write(
-                f"{row['name']}  {row['bytes']} bytes  {row['rows']} rows  received {row['received']}  {state}"
-                f"{'  adopted' if row['adopted'] else ''}\n"
-            )
-    for sentence in wrong:
-        say(PROGRAM, sentence, error=True)
+        clock.write(STDOUT, "writing the list", text.encode())
+        # As one part: a write takes but 1024.
+        complaint = "".join(f"{PROGRAM}: {sentence}\n" for sentence in wrong)
+        clock.write(STDERR, "writing what is wrong", complaint.encode())
     return 1 if wrong else 0
+
+
+def _line(row: dict[str, t.Any]) -> str:
+    state = "archived" if row["archived"] else "not archived yet"
+    return (
+        f"{row['name']}  {row['bytes']} bytes  {row['rows']} rows  received {row['received']}  {state}"
+        f"{'  adopted' if row['adopted'] else ''}"
+    )
 
 
 def _row(manifest: Manifest, *, archived: bool) -> dict[str, t.Any]:
@@ -214,7 +246,7 @@ def _row(manifest: Manifest, *, archived: bool) -> dict[str, t.Any]:
 
 
 def archive(settings: Settings) -> int:
-    """The verb ``archive``: 0 where nothing that came in had to be refused."""
+    """The verb ``archive``: 0 where nothing that came in had to be refused, or this was told within a day."""
     archiver = Archiver(
         Folder(settings.incoming),
         Folder(settings.archive),
@@ -222,14 +254,34 @@ def archive(settings: Settings) -> int:
         reserve=settings.reserve_bytes,
         readers=settings.readers,
     )
-    return 0 if archiver.run(linger=settings.overall_timeout, tell=_tell) else 1
+    return 0 if archiver.run(linger=settings.overall_timeout, tell=lambda outcome: _tell(settings, outcome)) else 1
 
 
-def _tell(outcome: Outcome) -> None:
+def _tell(settings: Settings, outcome: Outcome) -> bool:
+    """Say what became of what came in, and of a refusal once a day: whether there was none to be said."""
     for name in outcome.archived:
         say(PROGRAM, f"archived {name}")
-    for name, why in outcome.refused.items():
-        say(PROGRAM, f"{name} is not archived: {why}", error=True)
+    told = Told(settings.refusals, dt.datetime.now(dt.UTC))
+    new = told.new(outcome.refused)
+    for name, reason in new.items():
+        say(PROGRAM, f"{name} is not archived: {reason}", error=True)
+    noted = told.note(new) if new else None
+    if noted is not None:
+        try:
+            write_whole(settings.refusals, noted, 0o600)
+        except OSError as error:
+            say(PROGRAM, f"what was told could not be noted, so it is told again: {error}", error=True)
+    return not new
+
+
+def _forget(config: str) -> None:
+    """Nobody heard of what the archiver refused, so it is told at its next run."""
+    try:
+        path = read_settings(Settings, config).refusals
+        if path:
+            Path(path).unlink(missing_ok=True)
+    except (ValueError, OSError) as error:
+        say(PROGRAM, f"what the archiver refused could not be noted as untold: {error}", error=True)
 
 
 class _InterruptedError(SystemExit):
@@ -270,7 +322,10 @@ def main(config: str = CONFIG, keeping: str = KEEPING) -> int:
     for number in ENDING_SIGNALS:
         signal.signal(number, _interrupted if given.verb == "ssh" else _ended)
     if given.verb in KEEPER_VERBS:
-        return keep(given, keeping)
+        status = keep(given, keeping)
+        if given.verb == "tell" and status and given.unit == ARCHIVER:
+            _forget(config)
+        return status
     if given.verb == "ssh":
         return answer(lambda: over_ssh(read_settings(Settings, config), asked))
     try:
@@ -279,7 +334,7 @@ def main(config: str = CONFIG, keeping: str = KEEPING) -> int:
             return archive(settings)
         if given.verb == "read":
             return read_over_ssh(settings, asked, developer=given.developer)
-        return show([Folder(settings.archive), Folder(settings.incoming)], as_json=given.json)
+        return show([Folder(settings.archive), Folder(settings.incoming)], as_json=given.json, drills=True)
     except (DumpError, ValueError, OSError) as error:
         if given.verb == "read":
             syslog.syslog(syslog.LOG_ERR, f"refused: {error}{_asker()}")

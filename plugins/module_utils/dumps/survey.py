@@ -14,10 +14,11 @@ import stat
 import typing as t
 from pathlib import Path
 
+from .drilled import Drilled
 from .folder import PARTIAL_AGE, Folder
 from .freshness import Archive, Dump, Space
 from .incidents import Incident, read_incident
-from .manifest import Manifest, decode
+from .manifest import Manifest
 from .names import MANIFEST_SUFFIX, PARTIAL_SUFFIX, DumpName, manifest_owner, read_utc
 from .processes import DumpError
 from .retention import Stored
@@ -34,7 +35,7 @@ WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 class Held:
     """An archived dump. ``signed``: its signature is right, and ``signer``'s. ``drilled``: when its drill ended.
 
-    ``verified`` and ``failed``: how that went.
+    ``verified`` and ``failed``: how that went. ``drill``: all that it found.
     """
 
     manifest: Manifest
@@ -43,6 +44,7 @@ class Held:
     drilled: dt.datetime | None = None
     signer: str = ""
     failed: bool = False
+    drill: Drilled | None = None
 
     @property
     def stored(self) -> Stored:
@@ -74,13 +76,18 @@ class Held:
 
 @dataclasses.dataclass
 class Survey:
-    """What lies in the archive. ``wrong`` and ``odd`` are sentences: bad dumps, and what is none."""
+    """What lies in the archive. ``wrong`` and ``odd`` are sentences: bad dumps, and what is none.
+
+    ``uncounted`` are the names of those dumps among the wrong that can't be read or have no right signature, with the
+    sentence.
+    """
 
     held: list[Held] = dataclasses.field(default_factory=list)
     wrong: list[str] = dataclasses.field(default_factory=list)
     odd: list[str] = dataclasses.field(default_factory=list)
     # Results of drills whose dump is gone.
     orphans: list[str] = dataclasses.field(default_factory=list)
+    uncounted: list[tuple[DumpName, str]] = dataclasses.field(default_factory=list)
 
 
 def survey(archive: Folder, signers: Signers, now: dt.datetime) -> Survey:
@@ -107,6 +114,7 @@ def _hold(archive: Folder, signers: Signers, name: DumpName, found: Survey) -> N
         # Removed between the two looks.
         if archive.stat(name.manifest) is not None:
             found.wrong.append(str(error))
+            found.uncounted.append((name, str(error)))
         return
     for file in (str(name), name.manifest):
         found.wrong += _exposed(archive, file)
@@ -116,11 +124,18 @@ def _hold(archive: Folder, signers: Signers, name: DumpName, found: Survey) -> N
             signer = signers.verify(manifest.trailer.signed, manifest.signature)
         except DumpError as error:
             found.wrong.append(f"{name} does not count: {error}")
+            found.uncounted.append((name, found.wrong[-1]))
     if signer is None:
         found.held.append(Held(manifest, signed=False, verified=False))
         return
-    ok, drilled = _drilled(archive, name, found)
-    found.held.append(Held(manifest, True, ok is True, drilled, signer, failed=ok is False))
+    drill, problems = drill_of(archive, name)
+    found.wrong += problems
+    if drill is None:
+        found.held.append(Held(manifest, True, False, signer=signer))
+        return
+    if not drill.ok:
+        found.wrong.append(f"the drill of {name} failed: see {name}{DRILL_SUFFIX}")
+    found.held.append(Held(manifest, True, drill.ok, drill.finished, signer, not drill.ok, drill))
 
 
 def _exposed(archive: Folder, file: str) -> t.Iterator[str]:
@@ -139,24 +154,19 @@ def _exposed(archive: Folder, file: str) -> t.Iterator[str]:
         yield f"{file} can be written to (mode {stat.S_IMODE(status.st_mode):04o}): nothing in the archive may be"
 
 
-def _drilled(archive: Folder, name: DumpName, found: Survey) -> tuple[bool | None, dt.datetime | None]:
-    """Whether a drill of the dump went well (None: nothing that counts says so), and when it ended."""
+def drill_of(archive: Folder, name: DumpName) -> tuple[Drilled | None, list[str]]:
+    """What the last drill of the dump found, None where nothing that counts says so; and what is wrong with that."""
     file = f"{name}{DRILL_SUFFIX}"
     if archive.stat(file) is None:
-        return None, None
+        return None, []
     try:
-        result = decode(archive.read(file, NOTE_LIMIT), "result of the drill")
-        finished = read_utc(result["finished"])
-        if not isinstance(result["ok"], bool):
-            raise TypeError
-    except (DumpError, ValueError, KeyError, TypeError):
-        found.wrong.append(f"{file} is not the result of a drill")
-        return None, None
+        drill = Drilled.read(archive.read(file, NOTE_LIMIT))
+    except DumpError as error:
+        return None, [str(error)]
+    except (ValueError, TypeError):
+        return None, [f"{file} is not the result of a drill"]
     exposed = [*_exposed_note(archive, file)]
-    found.wrong += exposed
-    if not result["ok"]:
-        found.wrong.append(f"the drill of {name} failed: see {file}")
-    return None if exposed else result["ok"], finished
+    return None if exposed else drill, exposed
 
 
 def _exposed_note(archive: Folder, file: str) -> t.Iterator[str]:

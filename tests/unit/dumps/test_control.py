@@ -90,7 +90,8 @@ def test_a_plan_for_something_unknown_is_refused(artefacts: list[str], stores: l
 
 
 def dump(name: str, database: str = "taaraxtak", kind: str = "dump", **more: t.Any) -> dict[str, t.Any]:
-    states = {"archived": True, "signed": True, "verified": False, **more}
+    signer = "one" if more.get("signed", True) else ""
+    states = {"archived": True, "signed": True, "signer": signer, "verified": False, **more}
     return {"name": name, "database": database, "kind": kind, **states}
 
 
@@ -115,6 +116,15 @@ def test_the_newest_of_each_kind_is_the_last_that_counts() -> None:
         ("taaraxtak", "globals"): ("g", None),
         ("another", "dump"): (None, None),
     }
+
+
+def test_each_host_has_a_newest_dump_of_its_own() -> None:
+    shelf = Shelf((dump("a", verified=True), dump("b", signer="two"), dump("c", signer="two"), dump("d")), ())
+    newest = [
+        (one["signer"], *(one[what] and one[what]["name"] for what in ("archived", "verified")))
+        for one in shelf.newest()
+    ]
+    assert newest == [("one", "d", "a"), ("two", "c", None)]
 
 
 def test_dumps_are_chosen_by_name_database_and_kind() -> None:

@@ -10,7 +10,19 @@ import pytest
 
 DUMPS = Path(__file__).resolve().parents[3] / "plugins" / "module_utils" / "dumps"
 CORE = {
-    *("counts", "ddl", "frames", "freshness", "globals_scan", "incidents", "manifest", "metrics", "names", "reader"),
+    *(
+        "counts",
+        "ddl",
+        "drilled",
+        "frames",
+        "freshness",
+        "globals_scan",
+        "incidents",
+        "manifest",
+        "metrics",
+        "names",
+        "reader",
+    ),
     *("retention", "scan", "restore/named", "restore/proof", "restore/roles", "restore/text"),
 }
 DRIVER = {"postgres", "restore/session", "restore/trials"}

@@ -44,9 +44,9 @@ def trailer(name: DumpName, **changes: t.Any) -> Trailer:
     return Trailer(**{**values, **changes})
 
 
-def held(day: int, *, database: str = "app", kind: str = "dump", signed: bool = True) -> Held:
+def held(day: int, *, database: str = "app", kind: str = "dump", signed: bool = True, signer: str = "one") -> Held:
     name = DumpName(database, START + dt.timedelta(days=day), kind)
-    return Held(Manifest(utc_text(name.started), trailer(name), "signature"), signed, verified=False)
+    return Held(Manifest(utc_text(name.started), trailer(name), "signature"), signed, verified=False, signer=signer)
 
 
 # --- What is drilled -------------------------------------------------------------------------------------------------
@@ -60,6 +60,14 @@ def test_the_newest_signed_dump_of_each_database_is_chosen() -> None:
         "other_2026-11-02-00.00.00.sql.zst",
     ]
     assert [str(name) for name in choice.older] == ["app_2026-11-02-00.00.00.sql.zst"]
+
+
+def test_a_host_with_a_newer_dump_does_not_hide_anothers() -> None:
+    found = [held(1), held(2), held(3, signer="two"), held(4, signer="two")]
+    choice = choose(found, ("app",))
+    assert [name.started.day for name in choice.newest] == [3, 5]
+    assert choice.older[0].started.day in (2, 4)
+    assert choice.lacking == ()
 
 
 def test_the_older_one_is_any_of_them() -> None:

@@ -8,7 +8,9 @@ import io
 import json
 import os
 import pwd
+import signal
 import sys
+import types
 import typing as t
 from pathlib import Path
 
@@ -149,8 +151,8 @@ def test_an_earlier_attempt_that_arrived_after_all_counts(monkeypatch: pytest.Mo
     assert world.begun == [GLOBALS, "a", "b", "b"]
 
 
-def send(world: World, **more: t.Any) -> list[Result]:
-    told: list[Result] = []
+def send(_world: World, told: list[Result] | None = None, **more: t.Any) -> list[Result]:
+    told = [] if told is None else told
     sender.send(
         dataclasses.replace(SETTINGS, **more),
         artefacts=SETTINGS.artefacts,
@@ -171,7 +173,7 @@ def test_a_source_that_can_not_be_started_is_tried_again_and_for_the_next_store(
     world.unstartable = 1
     told = send(world, retry_delays=())
     assert [result.ok for result in told] == [False] * 3 + [True] * 3
-    assert {result.reason for result in told[:3]} == {"the source could not be started"}
+    assert {result.reason for result in told[:3]} == {"it was not begun, because the source could not be started"}
 
 
 @pytest.mark.parametrize("error", [ValueError("odd"), OSError("too many open files")])
@@ -180,7 +182,115 @@ def test_whatever_goes_wrong_at_one_store_the_next_gets_its_dumps(
 ) -> None:
     told = send(World(monkeypatch, {"a": [error]}))
     assert [result.ok for result in told] == [True, False, False, True, True, True]
-    assert {result.reason for result in told[1:3]} == {str(error)}
+    assert [result.reason for result in told[1:3]] == [str(error), f"it was not begun, because {error}"]
+
+
+def test_what_was_tried_before_says_how_that_ended_and_why_there_was_no_further_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost = [DumpError(f"the connection broke at {number}") for number in range(1, 4)]
+    world = World(monkeypatch, {GLOBALS: [None], "a": [RefusedError("try later", final=False), lost[0], lost[1]]})
+    world.outcomes["b"] = [RefusedError("no room", final=False)]
+
+    results = world.deliver(0.0, 0.0).results
+
+    assert results["a"].reason == "the connection broke at 2"
+    assert results["b"].reason == "no room; in attempt 3 it was not begun, because the connection broke at 2"
+    assert (results["b"].ok, results["b"].final, results["b"].attempts) == (False, False, 1)
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_what_may_be_stored_stays_so_where_it_is_not_tried_again(attempts: int) -> None:
+    result = Result("vault", "a", attempts=attempts)
+    if attempts:
+        result.failed(unknown("a"))
+    result.not_begun(DumpError("interrupted by SIGTERM"))
+    assert (result.unknown, result.trailer is not None) == (bool(attempts), bool(attempts))
+    words = "not tried again" if attempts else "not begun"
+    assert f"it was {words}, because interrupted by SIGTERM" in result.line()
+
+
+def test_an_interruption_while_it_waits_for_the_next_attempt_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, {"b": [RefusedError("try later", final=False)]})
+
+    def sleep(_delay: float) -> None:
+        raise InterruptedRunError("interrupted by SIGHUP")
+
+    monkeypatch.setattr(stores.time, "sleep", sleep)
+    told: list[Result] = []
+    with pytest.raises(InterruptedRunError):
+        send(world, told)
+    assert [result.ok for result in told] == [True, True, False, False, False, False]
+    assert told[2].reason == "try later; it was not tried again, because interrupted by SIGHUP"
+    assert {result.reason for result in told[3:]} == {"it was not begun, because interrupted by SIGHUP"}
+
+
+def test_between_attempts_nothing_is_said_of_there_being_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(monkeypatch, {"a": [RefusedError("try later", final=False), DumpError("the connection broke")]})
+    world.outcomes["b"] = [unknown("b"), UnknownOutcomeError(trailer_of("b", 2), b"signature", "nor the second's")]
+    progress = Progress("test", stream=io.StringIO())
+    said: list[str] = []
+    monkeypatch.setattr(progress, "say", lambda text, **_more: said.append(text))
+    delivery = Delivery(dataclasses.replace(SETTINGS, retry_delays=(0.0, 0.0)), VAULT, progress, Interruption())
+
+    delivery.run(SETTINGS.artefacts)
+    assert not any("not tried again" in text for text in said)
+    assert "the answer of 0 was lost; in attempt 2 it was not begun, because the connection broke" in said[1]
+    assert delivery.results["b"].reason == "the answer of 0 was lost; then: nor the second's"
+
+    delivery.give_up(InterruptedRunError("interrupted by SIGTERM"))
+    assert delivery.results["b"].reason == (
+        "the answer of 0 was lost; then: nor the second's; it was not tried again, because interrupted by SIGTERM"
+    )
+
+
+def test_each_dump_is_told_of_once_wherever_a_signal_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At each line of the run over all stores, one line after the other."""
+    interrupted = 0
+    while interrupted < 200:
+        told, came = _interrupted_at(monkeypatch, interrupted)
+        begun = [(result.store, result.artefact) for result in told]
+        # Before there is anything to tell of it makes what it needs.
+        if begun or interrupted > 5:
+            assert begun == [(store, artefact) for store in ("vault", "second") for artefact in SETTINGS.artefacts]
+        if not came:
+            break
+        interrupted += 1
+    assert 10 < interrupted < 200
+
+
+def _interrupted_at(monkeypatch: pytest.MonkeyPatch, line: int) -> tuple[list[Result], bool]:
+    """What is told where a signal comes before the *line* of `sender.send`, as they are run, and whether it came."""
+    World(monkeypatch, {"b": [DumpError("the connection broke")]})
+    interruption, told, left = Interruption(), t.cast(list[Result], []), [line]
+
+    def trace(frame: types.FrameType, event: str, _value: t.Any) -> t.Any:
+        if frame.f_code is not sender.send.__code__:
+            return None
+        if event == "line":
+            left[0] -= 1
+            if left[0] == -1:
+                interruption._handle(signal.SIGTERM, None)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        sender.send(
+            dataclasses.replace(SETTINGS, retry_delays=()),
+            artefacts=SETTINGS.artefacts,
+            stores=["vault", "second"],
+            progress=Progress("test", stream=io.StringIO()),
+            interruption=interruption,
+            tell=told.append,
+        )
+    except InterruptedRunError:
+        pass
+    finally:
+        sys.settrace(before)
+    return told, left[0] < 0
 
 
 def test_an_interruption_ends_the_run_for_all_stores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,15 +306,13 @@ def test_an_interruption_ends_the_run_for_all_stores(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Interruption, "release", release)
     told: list[Result] = []
     with pytest.raises(InterruptedRunError):
-        sender.send(
-            SETTINGS,
-            artefacts=SETTINGS.artefacts,
-            stores=["vault", "second"],
-            progress=Progress("test", stream=io.StringIO()),
-            interruption=Interruption(),
-            tell=told.append,
-        )
-    assert {result.store for result in told} == {"vault"}
+        send(world, told)
+    assert [(result.store, result.artefact) for result in told] == [
+        (store, artefact) for store in ("vault", "second") for artefact in SETTINGS.artefacts
+    ]
+    begun, *rest = [result.reason for result in told]
+    assert begun == "interrupted by SIGTERM"
+    assert set(rest) == {"it was not begun, because interrupted by SIGTERM"}
     assert world.begun == []
 
 

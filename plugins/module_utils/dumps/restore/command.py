@@ -26,15 +26,14 @@ from ..transfer import Interruption
 from . import restoring
 from .material import Material, from_command, from_file
 from .server import Server
-from .target import Permission, Target
+from .target import PRODUCTION_MARK, UTC, Permission, Target, check_name
+from .untouched import Untouched
 
 PROGRAM = "dump-restore"
 URL = "PGURL"
 SSH_PORT = 22
 # The account that reading keys lead to.
 READER = "dumps-read"
-# What is there on a host that dumps are made on.
-PRODUCTION_MARK = "/etc/taaraxtak/dump-source.json"
 _SCHEMES = ("postgresql", "postgres")
 
 
@@ -106,6 +105,13 @@ def own_name() -> tuple[str, ...]:
     return (socket.gethostname(),) if os.path.exists(PRODUCTION_MARK) else ()  # noqa: PTH110 (a fixed name)
 
 
+def permission_of(*, into: bool, typed: str, known: t.Iterable[str] = ()) -> Permission:
+    """Whether production may be restored into; ValueError where it may and nobody has typed out which host that is."""
+    if into and not typed:
+        raise ValueError("restore_into_production needs the host's name typed out in production_host")
+    return Permission(into_production=into, typed=typed, production=(*known, *own_name()))
+
+
 def found_signers(path: str) -> Signers | None:
     """Whose signatures count: those in the file *path*, "" for the usual one, None where that is not there."""
     if path:
@@ -129,15 +135,20 @@ def main() -> int:
 
     try:
         with contextlib.ExitStack() as stack:
-            with restoring.untouched():
+            with Untouched() as untouched:
                 # Out of the environment, which children inherit.
                 target, database = target_of(os.environ.pop(URL, ""), bindir=given.bindir)
                 options = _options(given, database)
-                plan = restoring.plan(_material(given), options)
+                untouched.database = options.database
+                material = _material(given)
+                untouched.database = options.database or material.database
+                plan = restoring.plan(material, options)
                 server = stack.enter_context(Server(target, Permission(production=own_name())))
                 if given.check:
                     server.check(plan.needs)
                     progress.say(_announced(plan))
+                    for one in server.would_drop(plan.database, options.keep_previous):
+                        progress.say(f"{one['name']}, in use until {one['until']}, would be dropped")
                     return 0
             report = restoring.restore(server, plan, options, show=show, commit=interruption.hold)
     except (DumpError, ValueError, OSError) as error:
@@ -152,8 +163,14 @@ def main() -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> t.NoReturn:
+        """Of the words themselves; nothing was looked at yet."""
+        super().error(f"{message}; {Untouched().sentence()}")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=f"Restore a dump into the server of {URL}.")
+    parser = _Parser(prog=PROGRAM, description=f"Restore a dump into the server of {URL}.")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--file", metavar="PATH", help="the dump: .sql.zst[.age], .sql.gz, .sql.tar.gz or .sql")
     source.add_argument("--store", metavar="USER@HOST", help="fetch it from this store")
@@ -161,10 +178,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--known-hosts", default="", metavar="PATH", help="a file with the store's host key")
     parser.add_argument("--name", default="", help="the dump's name; without it the newest archived one")
     parser.add_argument("--database", default="", help="the database whose newest dump it is")
-    parser.add_argument("--into", default="", help="the database to restore into; else that of the URL or of the dump")
+    parser.add_argument("--into", help="the database to restore into; else that of the URL or of the dump")
     parser.add_argument("--owner", default="", help="the role that gets it; else the owner until now")
     parser.add_argument("--signers", default="", metavar="PATH", help="whose signatures count")
     parser.add_argument("--unproved", action="store_true", help="restore though nothing proves who made the dump")
+    parser.add_argument("--timezone", default=UTC, help="that of the server that an old dump was made on; else UTC")
     parser.add_argument("--identity", default="", metavar="PATH", help="age's key, of an encrypted dump")
     parser.add_argument("--keep-previous", type=int, default=1, metavar="N", help="keep so many of what was there")
     parser.add_argument("--keep-roles", action="store_true", help="make no role that the dump names and is not there")
@@ -175,6 +193,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _options(given: argparse.Namespace, database: str) -> restoring.Options:
+    if given.into is not None:
+        # A name that is given and empty means no database, and not the one that is there.
+        check_name(given.into)
     return restoring.Options(
         database=given.into or database,
         owner=given.owner,
@@ -182,6 +203,7 @@ def _options(given: argparse.Namespace, database: str) -> restoring.Options:
         signers=found_signers(_whole(given.signers)),
         unproved=given.unproved,
         create_roles=not given.keep_roles,
+        timezone=given.timezone,
         identity=_whole(given.identity),
         **{name: shutil.which(name) or f"/usr/bin/{name}" for name in ("zstd", "gzip", "age")},
     )
@@ -220,7 +242,7 @@ def _told(report: restoring.Report) -> t.Iterator[str]:
 
 
 def _proved_by(plan: restoring.Plan) -> str:
-    return f"signed by {plan.signed_by}" if plan.signed_by else "nothing proves who made it"
+    return f"signed by {plan.signed_by}" if plan.signed_by else plan.unproved
 
 
 def _quoted(path: str) -> str:

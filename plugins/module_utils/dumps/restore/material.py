@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import typing as t
@@ -19,9 +20,9 @@ from ..adopt import old_name
 from ..folder import MANIFEST_LIMIT, Folder
 from ..manifest import Manifest
 from ..names import DUMP, ENCRYPTED_SUFFIX, MANIFEST_SUFFIX, SUFFIX, DumpName
-from ..processes import DumpError, FinalError
+from ..processes import PIPE_SIZE, DumpError, FinalError
 from ..reader import Reader
-from ..signatures import Signers
+from ..signatures import SIGNERS, Signers
 from .origins import IDLE, CommandOrigin, FileOrigin, Origin, ask, checked, open_file, printable
 
 ZST, GZ, SQL = "zst", "gz", "sql"
@@ -115,26 +116,53 @@ def from_file(path: str) -> Material:
     )
 
 
+def unproved_since(material: Material, signers: Signers | None) -> str:
+    """Why nothing can prove who made the dump, and what would, in a part of a sentence; "" where a signature can."""
+    if material.manifest is None:
+        return "has no manifest, so nothing proves that it is whole or who made it: fetch it with the one beside it"
+    if material.manifest.derived_from is not None:
+        return (
+            "was made on the store, of a dump that is signed, and has no signature itself: nothing proves who made it"
+        )
+    if material.manifest.adopted:
+        return "was adopted, so nothing proves who made it"
+    if signers is None:
+        return (
+            "is signed, and nobody says whose signatures count, so nothing proves who made it: give signers (SIGNERS "
+            f"of make), a file as {SIGNERS} of the store"
+        )
+    return ""
+
+
 def check_signature(material: Material, signers: Signers | None, *, unproved: bool) -> str:
     """The name of who signed the dump's manifest, "" where nobody did and *unproved* allows it.
 
     A signature that is there and wrong is refused whatever *unproved* says.
     """
-    manifest = material.manifest
-    if manifest is None:
-        lacking = "has no manifest, so nothing proves that it is whole or who made it"
-    elif manifest.adopted:
-        lacking = "was adopted, so nothing proves who made it"
-    elif signers is None:
-        lacking = "is signed, and there are no keys here to check that with"
-    else:
-        try:
-            return signers.verify(manifest.trailer.signed, manifest.signature)
-        except DumpError as error:
-            raise FinalError(f"{material.file} is refused: {error}") from error
-    if unproved:
-        return ""
-    raise FinalError(f"{material.file} {lacking}: say unproved: true to restore it all the same")
+    lacking = unproved_since(material, signers)
+    if material.manifest is None or signers is None or lacking:
+        if unproved:
+            return ""
+        raise FinalError(
+            f"{material.file} {lacking}; or say unproved: true (UNPROVED=1 of make restore, make local without "
+            "SIGNERS) to restore it all the same"
+        )
+    try:
+        return signers.verify(material.manifest.trailer.signed, material.manifest.signature)
+    except DumpError as error:
+        raise FinalError(f"{material.file} is refused: {error}") from error
+
+
+def summed(material: Material) -> str:
+    """The SHA-256 of what is stored, where no manifest says it."""
+    digest, origin = hashlib.sha256(), material.start()
+    try:
+        while chunk := os.read(origin.descriptor, PIPE_SIZE):
+            digest.update(chunk)
+        origin.finish()
+    finally:
+        origin.close()
+    return digest.hexdigest()
 
 
 def _stored(manifest: Manifest, start: t.Callable[[], Origin]) -> Material:

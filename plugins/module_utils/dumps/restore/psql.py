@@ -16,7 +16,7 @@ from pathlib import Path
 from ..pipeline import ENVIRONMENT
 from ..processes import Child, DumpError
 from .session import APPLICATION, account_of, conninfo
-from .target import Target
+from .target import UTC, Target
 
 DEBIAN = Path("/usr/lib/postgresql")
 # The first release of each major version whose psql knows \restrict: without it a dump's meta-commands would run.
@@ -130,8 +130,8 @@ class Programs:
             stdout=subprocess.DEVNULL,
         )
 
-    def pg_dump(self, database: str, login: Login) -> Child:
-        """pg_dump as production runs it; its text comes from the output."""
+    def pg_dump(self, database: str, login: Login, timezone: str) -> Child:
+        """pg_dump as production runs it, where times are written as in *timezone*; its text comes from the output."""
         return self._start(
             Child,
             "pg_dump",
@@ -140,6 +140,7 @@ class Programs:
             login,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            timezone=timezone,
         )
 
     def _start(
@@ -149,11 +150,12 @@ class Programs:
         arguments: t.Sequence[str],
         database: str,
         login: Login,
+        timezone: str = UTC,
         **options: t.Any,
     ) -> Started:
         where = conninfo(dbname=database, host=self._address, port=self._target.port, user=login.user)
         account = account_of(login.os_user)
-        environment = {**ENVIRONMENT, "PGAPPNAME": APPLICATION}
+        environment = {**ENVIRONMENT, "PGAPPNAME": APPLICATION, "PGTZ": timezone}
         environment["PGOPTIONS"] = f"{ENVIRONMENT['PGOPTIONS']} {_OPTIONS}"
         if account is not None:
             options |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
-import os
 import re
 import secrets
 import string
@@ -21,17 +19,19 @@ import typing as t
 
 from ..adopt import BEGINNING
 from ..manifest import Document
-from ..processes import PIPE_SIZE, Child, DumpError, write_all
+from ..pipeline import flowing
+from ..processes import Child, DumpError, write_all
 from ..scan import Scanned, Scanner
 from ..signatures import Signers
-from .material import SQL, Material, check_signature
+from .inherited import inherit
+from .material import SQL, Material, check_signature, summed, unproved_since
 from .named import NamedRoles
 from .proof import Proof, content, prove
 from .reading import Reading
-from .restorer import Restorer
+from .restorer import Restorer, remove
 from .server import Needs, Server
 from .swap import Swapped
-from .target import check_name
+from .target import UTC, check_name
 from .text import Text
 
 # So much text is guessed to be in each byte of a compressed dump that has no manifest.
@@ -53,7 +53,8 @@ class Options:
     ``database`` is the one to restore into, "" for that of the dump; ``owner`` gets it and what the dump gives to
     nobody, "" for the owner until now. ``signers`` are whose signatures count, None where that is not known; without a
     right one only ``unproved`` restores. ``create_roles`` makes the roles that the dump names and that are not there.
-    ``identity`` is the file of age's key, "" for none; the others are paths of programs.
+    ``timezone`` is that of the server that an old dump was made on. ``identity`` is the file of age's key, "" for none;
+    the others are paths of programs.
     """
 
     database: str = ""
@@ -62,6 +63,7 @@ class Options:
     signers: Signers | None = None
     unproved: bool = False
     create_roles: bool = False
+    timezone: str = UTC
     identity: str = ""
     zstd: str = "/usr/bin/zstd"
     gzip: str = "/usr/bin/gzip"
@@ -74,11 +76,12 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A restore that could begin: ``signed_by`` is "" where nobody proves who made the dump."""
+    """A restore that could begin: ``signed_by`` is "" where nobody proves who made the dump, ``unproved`` says why."""
 
     material: Material
     needs: Needs
     signed_by: str
+    unproved: str
     sha256: str
 
     @property
@@ -116,6 +119,7 @@ class Plan:
             "dump": self.dump(),
             "database": self.database,
             "signed_by": self.signed_by,
+            "unproved": self.unproved,
             "tables": self.tables,
             "rows": sum(self.tables.values()),
         }
@@ -148,30 +152,22 @@ class Report:
         }
 
 
-@contextlib.contextmanager
-def untouched() -> t.Iterator[None]:
-    """What fails in the block comes before anything is made, and says so."""
-    try:
-        yield
-    except (DumpError, ValueError, OSError) as error:
-        raise DumpError(f"{str(error) or type(error).__name__}; nothing was changed") from error
-
-
 def plan(material: Material, options: Options) -> Plan:
     """What *material* is and needs, its signature checked first; no server is asked. DumpError where it is refused."""
     signed_by = check_signature(material, options.signers, unproved=options.unproved)
+    unproved = "" if signed_by else f"{material.file} {unproved_since(material, options.signers)}"
     database = options.database or material.database
     check_name(database, options.keep_previous)
     trailer = material.manifest.trailer if material.manifest is not None else None
     reading = options.reading(material)
     if trailer is not None:
-        return Plan(
-            material, Needs.of(trailer, database, keep_previous=options.keep_previous), signed_by, trailer.sha256
-        )
+        needs = Needs.of(trailer, database, keep_previous=options.keep_previous)
+        needs = dataclasses.replace(needs, timezone=options.timezone)
+        return Plan(material, needs, signed_by, unproved, trailer.sha256)
     guess = material.size * (1 if material.packing == SQL else UNPACKED)
     needs = Needs.of(None, database, keep_previous=options.keep_previous, raw_bytes=guess)
-    needs = dataclasses.replace(needs, version=_version(reading))
-    return Plan(material, needs, signed_by, _sha256(material))
+    needs = dataclasses.replace(needs, version=_version(reading), timezone=options.timezone)
+    return Plan(material, needs, signed_by, unproved, summed(material))
 
 
 def restore(
@@ -211,6 +207,7 @@ class _Restore:
         self._seconds: dict[str, float] = {}
         self._roles: list[str] = []
         self._trailer = plan.material.manifest.trailer if plan.material.manifest is not None else None
+        self._via_root = self._trailer.via_root if self._trailer is not None else ()
         self._copy = ""
         self._swapping = False
 
@@ -227,10 +224,12 @@ class _Restore:
             with self._part("prove"):
                 again, proof = self._prove(copy, came)
         if not proof.ok:
-            raise DumpError(f"the copy is not what was dumped: {'; '.join(proof.problems)}")
+            raise DumpError(f"the copy is not what was dumped: {'; '.join(proof.problems)}{self._zone()}")
         with self._part("policy"):
             if apply_policy is not None:
                 apply_policy(copy)
+            else:
+                inherit(server.session, needs.database, copy)
         if commit is not None:
             commit()
         self._swapping = True
@@ -252,11 +251,20 @@ class _Restore:
             if self._swapping:
                 return f"whether the database {database} was replaced is not known, since the server can't be asked"
             there, left = True, f" ({self._copy or 'what was made'} is removed by the next restore: {error})"
-        return (f"the database {database} is as it was" if there else "nothing was restored") + left
+        return (f"the database {database} is as it was" if there else "nothing was restored") + (left or self._unmade())
+
+    def _unmade(self) -> str:
+        """Remove the roles that were made for the copy; what is to be said of those that stay."""
+        try:
+            if self._roles:
+                remove(self._server, self._roles)
+        except DumpError as error:
+            return f" (the roles {', '.join(self._roles)}, which were made for it, are left: {error})"
+        return ""
 
     def _load(self, copy: str, restorer: Restorer) -> Scanner:
         """Give the dump to psql; its scan."""
-        scanner, named = Scanner(), NamedRoles()
+        scanner, named = Scanner(self._via_root), NamedRoles()
         scanner.statements = named
         text = Text(scanner, _key())
         self._begun = time.monotonic()
@@ -307,11 +315,11 @@ class _Restore:
 
     def _prove(self, copy: str, came: Scanner) -> tuple[Scanned, Proof]:
         """Dump the copy through the same scan, and compare."""
-        scanner, size = Scanner(), came.finish().raw_bytes
-        pg_dump = self._server.pg_dump(copy)
+        scanner, size = Scanner(self._via_root), came.finish().raw_bytes
+        pg_dump = self._server.pg_dump(copy, self._plan.needs.timezone)
         begun = time.monotonic()
         try:
-            while chunk := os.read(pg_dump.output, PIPE_SIZE):
+            for chunk in flowing(pg_dump.output):
                 scanner.feed(chunk)
                 done = scanner.progress()["bytes"]
                 self._tell("comparing", scanner, _left(done, size, time.monotonic() - begun), size)
@@ -327,6 +335,12 @@ class _Restore:
         version = self._plan.needs.version
         same_major = re.match(rf"{self._server.major}\b", version) is not None
         return again, prove(self._trailer, came, (again, scanner.statements), same_major=same_major)
+
+    def _zone(self) -> str:
+        """What may be the matter with a dump that was not made by us: ours write times as in UTC."""
+        manifest, zone = self._plan.material.manifest, self._plan.needs.timezone
+        ours = manifest is not None and (not manifest.adopted or manifest.derived_from is not None)
+        return "" if ours else f"; times were compared as in {zone}: say the timezone of the server that it was made on"
 
     def _complaint(self, psql: Child) -> str:
         problem = psql.complaint()
@@ -373,18 +387,6 @@ def _version(reading: Reading) -> str:
                 break
     found = _SERVER.search(beginning[:BEGINNING])
     return found[1].decode("utf-8", "replace") if found is not None else ""
-
-
-def _sha256(material: Material) -> str:
-    """Of what is stored, where no manifest says it."""
-    digest, origin = hashlib.sha256(), material.start()
-    try:
-        while chunk := os.read(origin.descriptor, PIPE_SIZE):
-            digest.update(chunk)
-        origin.finish()
-    finally:
-        origin.close()
-    return digest.hexdigest()
 
 
 def _key() -> str:
