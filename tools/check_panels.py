@@ -12,22 +12,29 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import datetime as dt
 import sys
 import typing as t
 from pathlib import Path
 
-import yaml
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "sample" / "collector")]
 
+import psycopg2  # noqa: E402 - the path is set above
 import world  # noqa: E402 - the path is set above
 
 from plugins.module_utils.access.policy.model import Policy  # noqa: E402 - the path is set above
 from plugins.module_utils.dashboards import swap, tree  # noqa: E402 - the path is set above
-from plugins.module_utils.dashboards.checking import SLOW_ROWS, check_dashboards  # noqa: E402 - the path is set above
+from plugins.module_utils.dashboards.checking import (  # noqa: E402 - the path is set above
+    SLOW_ROWS,
+    check,
+    check_dashboards,
+)
 from plugins.module_utils.dashboards.document import Dashboard  # noqa: E402 - the path is set above
+from plugins.module_utils.dashboards.panels import Query  # noqa: E402 - the path is set above
+from plugins.module_utils.dashboards.settings import lateness, newest  # noqa: E402 - the path is set above
+from plugins.module_utils.dashboards.variables import Context  # noqa: E402 - the path is set above
 from plugins.module_utils.dashboards.verdicts import (  # noqa: E402 - the path is set above
     KNOWN_BROKEN,
     WORKS,
@@ -39,9 +46,18 @@ from plugins.module_utils.dashboards.verdicts import (  # noqa: E402 - the path 
     read_known,
     summary,
 )
-from tools.policed import connect, policed, read_policy, the_database  # noqa: E402 - the path is set above
+from tools.policed import (  # noqa: E402 - the path is set above
+    FOLDER,
+    connect,
+    policed,
+    read_policy,
+    read_yaml,
+    the_database,
+)
 
 READER = "grafanareader"
+# The kind of a query that is no dashboard's.
+ALERT = "alert"
 KNOWN_FILE = "known_broken.yml"
 # About what a gigabyte of dump holds of the sample's rows.
 LARGE = 10_000_000
@@ -55,14 +71,21 @@ def read_known_file(folder: Path) -> tuple[Known, ...]:
     path = folder / KNOWN_FILE
     if not path.exists():
         return ()
-    try:
-        held = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML: {error}") from error
+    held = read_yaml(path)
     entries = held.get("known_broken") if isinstance(held, dict) and set(held) == {"known_broken"} else None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ValueError(f"{path} has to hold known_broken, a list of entries, and nothing else")
     return read_known(entries)
+
+
+def insert(cursor: t.Any, table: str, rows: t.Sequence[tuple[t.Any, ...]]) -> None:
+    """Put *rows* into *table*; a table of the same name with other columns stays empty, and its panels are checked."""
+    marks = ", ".join(["%s"] * len(rows[0]))
+    cursor.execute("SAVEPOINT before")
+    try:
+        cursor.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - as regclass has it
+    except (psycopg2.DataError, psycopg2.IntegrityError, psycopg2.ProgrammingError):
+        cursor.execute("ROLLBACK TO SAVEPOINT before")
 
 
 def fill(params: t.Mapping[str, t.Any], policy: Policy) -> None:
@@ -90,8 +113,7 @@ def fill(params: t.Mapping[str, t.Any], policy: Policy) -> None:
         for table, name, columns in cursor.fetchall():
             held = rows.get(name, ())
             if held and len(held[0]) == columns:
-                marks = ", ".join(["%s"] * columns)
-                cursor.executemany(f"INSERT INTO {table} VALUES ({marks})", held)  # noqa: S608 - as regclass has it
+                insert(cursor, table, held)
         cursor.execute("ANALYZE")
         cursor.execute(
             "UPDATE pg_class c SET reltuples = %s FROM pg_namespace n"
@@ -100,22 +122,61 @@ def fill(params: t.Mapping[str, t.Any], policy: Policy) -> None:
         )
 
 
+def read_stale(inventory: Path) -> list[dict[str, t.Any]]:
+    """The tables that the alert watches: ``dashboards_stale``, else ``collector_freshness``; none without either."""
+    for name, key in (("dashboards.yml", "dashboards_stale"), ("collector.yml", "collector_freshness")):
+        path = inventory / FOLDER / name
+        held = read_yaml(path) if path.exists() else None
+        tables = held.get(key) if isinstance(held, dict) else None
+        if tables is None or isinstance(tables, str):
+            continue  # not given, or the other by a variable
+        wanted = {"table": str, "column": str, "max_age": int}
+        if not isinstance(tables, list) or not all(
+            isinstance(one, dict) and all(isinstance(one.get(word), kind) for word, kind in wanted.items())
+            for one in tables
+        ):
+            raise ValueError(f"{key} of {path} has to be a list of table, column and max_age")
+        return tables
+    return []
+
+
+def alert_queries(tables: t.Sequence[t.Mapping[str, t.Any]]) -> list[Query]:
+    """What the alert asks, and the same without its bounds: a time filter saves a whole table no reading here."""
+    return [
+        Query("", "Alerts", "Data is stale", None, ref, sql, "time_series", ALERT)
+        for ref, sql in (("A", lateness(tables)), ("newest", newest(tables)))
+    ]
+
+
+def check_alert(login: t.Mapping[str, t.Any], database: str, tables: t.Any, slow_rows: int) -> list[Checked]:
+    """What came of the alert's queries, slow with another sentence than a panel's."""
+    now = dt.datetime.now(dt.UTC)
+    pairs = [(query, Context(now - STEP, now)) for query in (alert_queries(tables) if tables else ())]
+    return [
+        dataclasses.replace(one, why=one.why.replace("without a time filter", "at each look, for want of an index"))
+        for one in check(login, database, pairs, slow_rows=slow_rows)
+    ]
+
+
 def checked(
     inventory: Path, dashboards: t.Sequence[Dashboard], values: t.Mapping[str, str], slow_rows: int
 ) -> list[Checked]:
     """What came of every query of *dashboards* on a server as *inventory* wants it."""
-    policy = read_policy(inventory)
+    policy, stale = read_policy(inventory), read_stale(inventory)
     with policed(inventory, policy) as params:
         fill(params, policy)
         login = {**params, "login_user": READER}
         now = dt.datetime.now(dt.UTC)
-        return check_dashboards(login, the_database(policy), dashboards, now, values=values, slow_rows=slow_rows)
+        database = the_database(policy)
+        found = check_dashboards(login, database, dashboards, now, values=values, slow_rows=slow_rows)
+        return found + check_alert(login, database, stale, slow_rows)
 
 
 def screen(dashboards: t.Sequence[Dashboard], verdicts: t.Sequence[Verdict], stale: t.Sequence[str]) -> str:
     """One screen: a line for each dashboard, one or two for each panel that does not simply work, and the sum."""
     lines = [f"Every panel's query, planned as {READER} with the inventory's tables and policy; nothing is run.", ""]
     names = {one.uid: f"{one.folder} / {one.title}" if one.folder else one.title for one in dashboards}
+    names |= {one.dashboard: one.title for one in verdicts if one.kind == ALERT}
     width = max(map(len, names.values()))
     for uid, name in names.items():
         of_this = [one for one in verdicts if one.dashboard == uid]
@@ -129,7 +190,7 @@ def screen(dashboards: t.Sequence[Dashboard], verdicts: t.Sequence[Verdict], sta
     lines += [f"  {sentence}" for sentence in stale]
     lines += [
         "",
-        f"{len(dashboards)} dashboards, {len(verdicts)} panels, variables and annotations: {_counted(verdicts)}.",
+        f"{len(dashboards)} dashboards, {len(verdicts)} panels, variables, annotations, alerts: {_counted(verdicts)}.",
     ]
     return "\n".join(lines)
 
@@ -167,6 +228,8 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     try:
         dashboards, known = read(given.dashboards), read_known_file(given.dashboards)
         found = checked(given.inventory, dashboards, dict(given.value), given.slow_rows)
+    except psycopg2.Error as error:
+        return _failed(f"the throw-away server says: {str(error).strip()}")
     except OSError as error:
         return _failed(f"{error.strerror}: {error.filename}")
     except ValueError as error:

@@ -22,10 +22,29 @@ from plugins.module_utils.postgres.scratch import SUPERUSER, ScratchCluster
 FOLDER = Path("group_vars") / "production_hosts"
 
 
+class _Loader(yaml.SafeLoader):
+    """With the two tags of Ansible's that an inventory has; what is vaulted is a text that nobody reads here."""
+
+
+for _tag in ("!vault", "!unsafe"):
+    _Loader.add_constructor(_tag, yaml.SafeLoader.construct_yaml_str)
+
+
 def read_policy(inventory: Path) -> Policy:
-    """The access policy of *inventory*."""
-    text = (inventory / FOLDER / "access_policy.yml").read_text(encoding="utf-8")
-    return parse(yaml.safe_load(text)["access_policy"])
+    """The access policy of *inventory*; ValueError where its file doesn't hold one."""
+    path = inventory / FOLDER / "access_policy.yml"
+    held = read_yaml(path)
+    if not isinstance(held, dict) or "access_policy" not in held:
+        raise ValueError(f"{path} has to hold access_policy")
+    return parse(held["access_policy"])
+
+
+def read_yaml(path: Path) -> t.Any:
+    """What the file holds; ValueError where it is no YAML."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe loader's child
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no YAML: {error}") from error
 
 
 def the_database(policy: Policy) -> str:
@@ -43,8 +62,12 @@ def policed(inventory: Path, policy: Policy) -> t.Iterator[dict[str, t.Any]]:
         params = {"login_unix_socket": str(cluster.socket), "login_port": cluster.port, "login_user": SUPERUSER}
         options = Options(check=False, lock_file=str(Path(folder) / "lock"), hba=False, skip_missing=True)
         enforce(params, policy, options)
+        schema = inventory / FOLDER / "schema.sql"
         with contextlib.closing(connect(params, database)) as connection, connection, connection.cursor() as cursor:
-            cursor.execute((inventory / FOLDER / "schema.sql").read_text(encoding="utf-8"))
+            try:
+                cursor.execute(schema.read_text(encoding="utf-8"))
+            except psycopg2.Error as error:
+                raise ValueError(f"{schema} can't be carried out: {str(error).strip()}") from error
         enforce(params, policy, options)
         yield params
 

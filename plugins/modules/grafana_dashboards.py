@@ -15,8 +15,8 @@ description:
     The name comes from its title. Its JSON is written one way only, without what changes by itself, the numbers that
     the server gives, what query variables were answered, and with every data source by its uid.
   - With O(state=exported) the tree becomes what the server has. Everything is read and checked first, written beside
-    the tree and read back, then the two change names in one step. A file goes only where the server has said of its
-    dashboard that there is none. Whatever fails, the tree stays as it was.
+    the tree and read back, then the two change names in one step, unless somebody changed the tree meanwhile. A file
+    goes only where the server has said of its dashboard that there is none. Whatever fails, the tree stays as it was.
   - With O(state=imported) the server gets the tree's dashboards, or those of O(archive). What is there and equal is not
     saved again, and nothing is removed. A server whose dashboards come from files, as production's do, is refused, and
     so is one of O(production_urls).
@@ -34,12 +34,15 @@ options:
   folder:
     description:
       - The tree, a folder that is there or whose parent is. Its files that don't end with C(.json) are left alone.
+      - With O(state=exported) the folder is put in place anew, so one that holds C(.git) or hidden folders is refused,
+        as is one of another user, or for root one whose parent is.
       - Not read with O(state=imported) and O(archive).
     type: path
   archive:
     description:
       - A C(tar.gz) that the tool grafana-backup wrote, to be read instead of the server with O(state=exported), and
         instead of the tree with O(state=imported). Nothing of it is ever unpacked to the disk.
+      - One that lacks its end, or the list of its dashboards that the tool writes, is refused.
       - With O(state=exported) the tree keeps dashboards that the archive doesn't hold.
     type: path
   url:
@@ -100,7 +103,9 @@ extends_documentation_fragment:
   - taaraxtak.production.attributes
 notes:
   - In check mode the server and the files are read and nothing is written to either.
-  - The difference that is shown is that of the files' text; of an import that of the dashboards at the server.
+  - The difference that is shown is that of the files' text; of an import that of the dashboards at the server. Where
+    one side holds what looks like a secret, neither is shown.
+  - A server at loopback is asked without a proxy, whatever the environment says.
 author:
   - The taaraxtak.production authors (@taaraxtak)
 """
@@ -279,15 +284,18 @@ def export(module: AnsibleModule) -> Answer:
     folder, normal, notes = Path(module.params["folder"]), normal_of(module.params), []
     if not module.check_mode:
         swap.recover(folder)
-    before = swap.read(folder)
+    # The same is refused in check mode, and before the server is asked for anything.
+    before = swap.read(swap.check(folder))
     if module.params["archive"]:
         new, notes = read_archive(module.params["archive"], normal)
         after = exchange.merged(before, new, normal)
     else:
         after = exchange.exported(connect(module), before, normal, may_empty=module.params["may_empty"])
-    if not module.check_mode:
-        swap.replace(folder, after, refuse_problems)
     found = changes.of_files(before, after)
+    if found:
+        refuse_problems(after)
+    if not module.check_mode:
+        swap.replace(folder, before, after, refuse_problems, module.warn)
     return {
         "changed": bool(found),
         "added": found.added,

@@ -17,12 +17,21 @@ ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles" / "dashboards"
 STALE = [{"table": "public.t", "column": "time", "max_age": 60}]
 ELSEWHERE = {"dashboards_host": "db.example.org", "dashboards_password": "hunter2", "dashboards_database": "a$b"}
+
+
+def aged(*ages: int) -> list[dict[str, t.Any]]:
+    return [{"table": f"public.t{number}", "column": "time", "max_age": age} for number, age in enumerate(ages)]
+
+
 CASES: dict[str, dict[str, t.Any]] = {
     "9.3": {"dashboards_version": "9.3.0"},
     "10.4": {"dashboards_version": "10.4.1"},
     "11.0": {"dashboards_version": "11.0.0", "dashboards_datasources_gone": ["Old $one"]},
     "11.1": {"dashboards_version": "11.1.0", "dashboards_editable": True},
     "nothing to be stale": {"dashboards_version": "12.3.0", "dashboards_stale": []},
+    "an hour and a day": {"dashboards_version": "12.3.0", "dashboards_stale": aged(86400, 3600)},
+    "a day": {"dashboards_version": "12.3.0", "dashboards_stale": aged(93600)},
+    "three hours": {"dashboards_version": "12.3.0", "dashboards_stale": aged(3 * 3600)},
     "elsewhere": {"dashboards_version": "12.3.0", **ELSEWHERE},
 }
 
@@ -110,6 +119,15 @@ def test_no_alert_has_a_dollar_in_it_since_versions_differ_in_where_they_expand_
     assert "$" not in json.dumps(rendered[case]["alerting"])
 
 
+@pytest.mark.parametrize(
+    ("case", "interval"), [("9.3", "5m"), ("an hour and a day", "5m"), ("a day", "60m"), ("three hours", "15m")]
+)
+def test_the_alert_asks_no_more_often_than_the_shortest_age_needs(rendered, case, interval):
+    """Grafana's scheduler knows multiples of ten seconds alone."""
+    [group] = rendered[case]["alerting"]["groups"]
+    assert group["interval"] == interval
+
+
 def test_where_nothing_can_be_stale_the_alert_goes(rendered):
     assert rendered["nothing to be stale"]["alerting"]["deleteRules"] == [{"orgId": 1, "uid": "taaraxtak-stale"}]
 
@@ -126,3 +144,22 @@ def test_each_file_of_the_stand_in_says_so_in_its_first_line():
     for path in files:
         assert "stand-in" in (first := path.read_text().splitlines()[0]), path
         assert "NOT Grafana" in first, path
+
+
+def asked_on_the_host() -> t.Iterator[tuple[str, dict[str, t.Any]]]:
+    """Each ansible.builtin.uri of the roles and playbooks."""
+
+    def inside(value: t.Any) -> t.Iterator[dict[str, t.Any]]:
+        for one in value if isinstance(value, list) else value.values() if isinstance(value, dict) else ():
+            yield from inside(one)
+        if isinstance(value, dict) and "ansible.builtin.uri" in value:
+            yield value["ansible.builtin.uri"]
+
+    for path in [*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/**/*.yml")]:
+        yield from ((path.name, one) for one in inside(yaml.safe_load(path.read_text())))
+
+
+def test_no_proxy_is_asked_for_a_grafana_on_the_host_itself():
+    asked = list(asked_on_the_host())
+    assert len(asked) >= 4
+    assert [one for one in asked if one[1].get("use_proxy") is not False] == []

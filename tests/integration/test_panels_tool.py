@@ -68,7 +68,7 @@ def test_every_panel_of_the_repository_works_as_grafanareader(capsys):
     status, said = run(capsys, DASHBOARDS)
     assert status == 0, said
     assert "3 dashboards" in said
-    assert "SLOW" not in said
+    assert said.count("SLOW") == said.count("SLOW  alert Data is stale") == 1, "the app makes no index on time"
 
 
 def test_what_does_not_work_is_shown_and_fails(capsys, folder):
@@ -82,6 +82,76 @@ def test_what_does_not_work_is_shown_and_fails(capsys, folder):
     assert "SLOW  Tests by outcome (id 8): reads some 10,000,000 rows" in said
     assert "1 slow, 1 refused, 1 broken" in said
     assert "known_broken.yml with a reason" in said
+
+
+@pytest.fixture
+def inventory(tmp_path):
+    """A copy of the inventory's folder of production, to change at will."""
+    copy = tmp_path / "inventory"
+    shutil.copytree(ROOT / "inventory/production", copy)
+    return copy
+
+
+OF_PRODUCTION = "group_vars/production_hosts"
+
+
+def test_the_alert_is_slow_without_an_index_and_works_with_one(capsys, inventory):
+    said = run(capsys, DASHBOARDS, "--inventory", str(inventory))[1]
+    assert "SLOW  alert Data is stale: query newest: reads some 20,000,000 rows" in said
+    assert "at each look, for want of an index" in said
+    schema = inventory / OF_PRODUCTION / "schema.sql"
+    indexes = (
+        "CREATE INDEX ON public.provider_marketshare (time);"
+        "CREATE INDEX ON public.ooni_web_connectivity_test (measurement_start_time);"
+    )
+    schema.write_text(f"{schema.read_text()}\n{indexes}\n")
+    status, said = run(capsys, DASHBOARDS, "--inventory", str(inventory))
+    assert status == 0
+    assert "SLOW" not in said
+
+
+def test_an_alert_that_grafanareader_could_not_ask_fails(capsys, inventory):
+    path = inventory / OF_PRODUCTION / "dashboards.yml"
+    stale = [{"table": "public.ip_hostname_mapping", "column": "time", "max_age": 60}]
+    path.write_text(yaml.safe_dump({"dashboards_stale": stale}))
+    status, said = run(capsys, DASHBOARDS, "--inventory", str(inventory))
+    assert status == 1
+    assert "REFUSED  alert Data is stale" in said
+    path.write_text(yaml.safe_dump({"dashboards_stale": [{"table": "public.x"}]}))
+    assert "has to be a list of table, column and max_age" in run(capsys, DASHBOARDS, "--inventory", str(inventory))[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("access_policy.yml", "access_policy: [", "access_policy.yml is no YAML"),
+        ("access_policy.yml", "policy: {}", "access_policy.yml has to hold access_policy"),
+        ("access_policy.yml", "", "access_policy.yml has to hold access_policy"),
+        ("collector.yml", "a: [", "collector.yml is no YAML"),
+        ("schema.sql", "CREATE TABLE public.a (n nonsense);", "schema.sql can't be carried out: type"),
+    ],
+)
+def test_an_inventory_that_can_not_be_read_is_said_in_a_sentence(capsys, inventory, name, content, sentence):
+    (inventory / OF_PRODUCTION / name).write_text(content)
+    status, said = run(capsys, DASHBOARDS, "--inventory", str(inventory))
+    assert status == 1
+    assert sentence in said
+
+
+def test_a_vaulted_value_in_the_inventory_stops_nothing(capsys, inventory):
+    path = inventory / OF_PRODUCTION / "collector.yml"
+    path.write_text(f"{path.read_text()}\ncollector_password: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162\n")
+    status, said = run(capsys, DASHBOARDS, "--inventory", str(inventory))
+    assert status == 0, said
+    assert "alert Data is stale" in said
+
+
+def test_a_table_of_the_samples_name_with_other_columns_is_left_empty_and_checked(capsys, inventory):
+    schema = inventory / OF_PRODUCTION / "schema.sql"
+    shape = "ALTER TABLE public.pop_weighted_gini ADD CONSTRAINT none CHECK (false);"
+    schema.write_text(f"{schema.read_text()}\n{shape}\n")
+    status, said = run(capsys, DASHBOARDS, "--inventory", str(inventory))
+    assert status == 0, said
 
 
 def test_a_slow_panel_alone_fails_nothing(capsys, folder):

@@ -24,7 +24,7 @@ from ansible.module_utils import urls  # type: ignore[import-untyped]
 
 from . import addresses
 from .document import parse
-from .tree import shortened
+from .tree import COUNT_LIMIT, shortened
 
 # Four times the largest dashboard that a tree may hold.
 ANSWER_LIMIT = 16 * 1024 * 1024
@@ -98,7 +98,10 @@ class Grafana:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._base = addresses.read(settings.url).base
+        address = addresses.read(settings.url)
+        self._base = address.base
+        # A proxy is for what lies elsewhere: this machine's token is for this machine.
+        self._use_proxy = not address.is_local
         if not _TOKEN.fullmatch(settings.token):
             raise ValueError("the token is missing or no token: one is made in Grafana under Service accounts")
 
@@ -112,25 +115,14 @@ class Grafana:
     def search(self) -> dict[str, str]:
         """The uids and titles of all dashboards that the token may see. [spec] GET /search"""
         found: dict[str, str] = {}
-        number = 1
-        while True:
-            query = urllib.parse.urlencode({"type": "dash-db", "limit": PAGE, "page": number})
-            page = self._ask("GET", f"/api/search?{query}", "list its dashboards")
-            if not isinstance(page, list):
-                raise self._nonsense("the list of dashboards", "no list")
-            for hit in page:
-                uid, title = (hit.get("uid"), hit.get("title")) if isinstance(hit, dict) else (None, None)
-                if not isinstance(uid, str) or not uid or not isinstance(title, str):
-                    raise self._nonsense("the list of dashboards", "a dashboard without a uid or a title")
-                if uid in found:
-                    raise GrafanaError(
-                        f"Grafana at {self._base} lists the dashboard {_word(uid)} twice: if somebody changed "
-                        f"dashboards just now, run this again"
-                    )
-                found[uid] = title
-            if len(page) < PAGE:
-                return found
-            number += 1
+        for hit in self._listed("dashboards", "/api/search", {"type": "dash-db"}):
+            uid, title = (hit.get("uid"), hit.get("title")) if isinstance(hit, dict) else (None, None)
+            if not isinstance(uid, str) or not uid or not isinstance(title, str):
+                raise self._nonsense("the list of dashboards", "a dashboard without a uid or a title")
+            if uid in found:
+                raise self._twice("dashboard", uid)
+            found[uid] = title
+        return found
 
     def dashboard(self, uid: str) -> Found | None:
         """The dashboard, or None where the server says that there is none. [spec] GET /dashboards/uid/{uid}"""
@@ -162,17 +154,31 @@ class Grafana:
 
     def folders(self) -> list[Folder]:
         """The folders that lie in no other. [spec] GET /folders"""
-        found: list[Folder] = []
-        number = 1
-        while True:
-            query = urllib.parse.urlencode({"limit": PAGE, "page": number})
-            page = self._ask("GET", f"/api/folders?{query}", "list its folders")
+        found: dict[str, Folder] = {}
+        for one in self._listed("folders", "/api/folders", {}):
+            folder = self._folder(one)
+            if folder.uid in found:
+                raise self._twice("folder", folder.uid)
+            found[folder.uid] = folder
+        return list(found.values())
+
+    def _listed(self, what: str, path: str, query: Json) -> t.Iterator[t.Any]:
+        """What a list holds, page by page; one that goes on for too long ends it."""
+        for number in range(1, COUNT_LIMIT // PAGE + 2):
+            asked = urllib.parse.urlencode({**query, "limit": PAGE, "page": number})
+            page = self._ask("GET", f"{path}?{asked}", f"list its {what}")
             if not isinstance(page, list):
-                raise self._nonsense("the list of folders", "no list")
-            found += [self._folder(one) for one in page]
+                raise self._nonsense(f"the list of {what}", "no list")
+            yield from page
             if len(page) < PAGE:
-                return found
-            number += 1
+                return
+        raise GrafanaError(f"Grafana at {self._base} lists more than {COUNT_LIMIT} {what}, which no repository holds")
+
+    def _twice(self, what: str, uid: str) -> GrafanaError:
+        return GrafanaError(
+            f"Grafana at {self._base} lists the {what} {_word(uid)} twice: if somebody changed {what}s just now, run "
+            f"this again"
+        )
 
     def make_folder(self, title: str) -> Folder:
         """A new folder at the root. [spec] POST /folders"""
@@ -241,6 +247,7 @@ class Grafana:
                 # The token is for one host: it is carried to no other, and no other login takes its place.
                 follow_redirects="none",
                 use_netrc=False,
+                use_proxy=self._use_proxy,
                 decompress=False,
             )
         except urllib.error.HTTPError as error:

@@ -50,6 +50,7 @@ class _Limited(io.RawIOBase):
         super().__init__()
         self._packed = gzip.GzipFile(fileobj=stream, mode="rb")
         self._left = TOTAL_LIMIT
+        self.last = b""
 
     def readable(self) -> bool:
         return True
@@ -59,6 +60,7 @@ class _Limited(io.RawIOBase):
         self._left -= len(found)
         if self._left < 0:
             raise ValueError(f"it holds more than {TOTAL_LIMIT} bytes, which no archive of dashboards does")
+        self.last = found
         return found
 
 
@@ -70,14 +72,29 @@ def read(stream: t.IO[bytes]) -> Contents:
         with tarfile.open(fileobj=unpacked, mode="r|", bufsize=tarfile.BLOCKSIZE) as tar:
             for member in tar:
                 found.take(tar, member)
-        # The digest of the whole stands at gzip's end, behind what tar reads.
-        while unpacked.read(_BLOCK):
-            pass
+        _check_end(unpacked)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"it is no tar.gz, or not all of it is there: {error}") from None
     except tarfile.TarError as error:
         raise ValueError(f"it is no tar archive that is whole: {error}") from None
     return found.contents()
+
+
+def _check_end(unpacked: _Limited) -> None:
+    """ValueError unless tar's end is there, two blocks of NULs, and nothing behind it.
+
+    tarfile takes a header that it can't read for the end as well. The digest of the whole stands at gzip's end, and is
+    looked at once all of that is read.
+    """
+    if unpacked.last != bytes(tarfile.BLOCKSIZE):
+        raise ValueError("it is no tar archive that is whole: a header can't be read, or its end is missing")
+    length = 0
+    while rest := unpacked.read(_BLOCK):
+        if rest.strip(b"\0"):
+            raise ValueError("it goes on behind its end: unpack it, look at what it holds, and pack that again")
+        length += len(rest)
+    if length < tarfile.BLOCKSIZE:
+        raise ValueError("it is no tar archive that is whole: half of its end is missing")
 
 
 class _Found:
@@ -87,6 +104,7 @@ class _Found:
         self._names: set[str] = set()
         self._dashboards: list[tuple[str, dict[str, t.Any]]] = []
         self._folders: dict[str, dict[str, t.Any]] = {}
+        self._has_list = False
         self._listed: set[str] = set()
         self._ignored: dict[str, int] = {}
 
@@ -123,6 +141,7 @@ class _Found:
             raise ValueError(f"its member {shortened(member.name)} is cut short")
         try:
             if is_list:
+                self._has_list = True
                 self._listed |= set(_uids(content))
             elif end == "folder":
                 folder = _object(parse(content))
@@ -147,6 +166,9 @@ class _Found:
             raise ValueError(f"it lists dashboards that are not in it: {', '.join(missing[:10])}")
         if not dashboards:
             raise ValueError("it holds no dashboard (a member whose name ends with .dashboard)")
+        # The tool writes it wherever it found a dashboard; without it nobody can tell whether all of them are here.
+        if not self._has_list:
+            raise ValueError("it lacks the list of its dashboards (dashboards_*.txt), so it may not be whole")
         return Contents(dashboards=tuple(dashboards), ignored=dict(sorted(self._ignored.items())))
 
 

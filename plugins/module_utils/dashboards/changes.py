@@ -9,7 +9,7 @@ import dataclasses
 import difflib
 import typing as t
 
-from .document import Dashboard, text
+from .document import Dashboard, parse, text
 from .leaks import check_secrets
 from .tree import ROOT_TITLE
 
@@ -77,17 +77,36 @@ def of_files(before: t.Mapping[str, bytes], after: t.Mapping[str, bytes]) -> Fil
 
 
 def shown(before: t.Mapping[str, bytes], after: t.Mapping[str, bytes]) -> list[dict[str, str]]:
-    """The differing files as Ansible's diff mode takes them, by path."""
+    """The differing files as Ansible's diff mode takes them, by path.
+
+    Of a file that holds what looks like a secret, or held it, nothing is shown; nor of one that is no JSON.
+    """
     changes = of_files(before, after)
-    return [
-        {
-            "before_header": path if path in before else f"{path} (missing)",
-            "after_header": path if path in after else f"{path} (removed)",
-            "before": before.get(path, b"").decode("utf-8", "replace"),
-            "after": after.get(path, b"").decode("utf-8", "replace"),
-        }
-        for path in sorted((*changes.added, *changes.updated, *changes.removed))
-    ]
+    found = []
+    for path in sorted((*changes.added, *changes.updated, *changes.removed)):
+        is_open = all(_is_open(files[path]) for files in (before, after) if path in files)
+        found.append(
+            {
+                "before_header": path if path in before else f"{path} (missing)",
+                "after_header": path if path in after else f"{path} (removed)",
+                "before": _shown(before.get(path, b""), "old", is_open=is_open),
+                "after": _shown(after.get(path, b""), "new", is_open=is_open),
+            }
+        )
+    return found
+
+
+def _is_open(content: bytes) -> bool:
+    try:
+        return not check_secrets(parse(content))
+    except ValueError:
+        return False
+
+
+def _shown(content: bytes, which: str, *, is_open: bool) -> str:
+    if content and not is_open:
+        return f"(the {which} text is not shown, as the file holds or held what looks like a secret)\n"
+    return content.decode("utf-8", "replace")
 
 
 def unified(before: Dashboard | None, after: Dashboard, *, names: tuple[str, str] = ("before", "after")) -> str:

@@ -17,9 +17,10 @@ import re
 import typing as t
 from decimal import Decimal
 
-from .variables import Context, interval_text, replaced
+from .variables import SQL_LIMIT, Context, interval_text, replaced
 
-MACRO = re.compile(r"\$([_a-zA-Z0-9]+)\(([^)]*)\)")
+# Possessive: where no parenthesis closes, nothing is tried again from its end.
+MACRO = re.compile(r"\$([_a-zA-Z0-9]++)\(([^)]*+)\)")
 EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
 DATE_INTERVAL = re.compile(r"([0-9]+)([dwMy])")
 # Go's durations: 90s, 1h30m, 1.5h.
@@ -50,7 +51,7 @@ def translate(sql: str, context: Context) -> str:
 
 def hint(sql: str) -> str | None:
     """A sentence about what in *sql* is read by Grafana otherwise than it looks; None where there is nothing."""
-    for match in MACRO.finditer(sql):
+    for match in MACRO.finditer(sql[:SQL_LIMIT]):
         if "(" in match[2]:
             return f"Grafana ends the arguments of ${match[1]} at the first closing parenthesis: put no call in them"
     return None

@@ -8,7 +8,13 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .leaks import check_secrets
+
 _KEY = re.compile(r"[A-Za-z0-9_.\-]+")
+# How far the clocks of two hosts may differ; the collector's check (freshness.py) has the same.
+AHEAD = "5 minutes"
+# Keys that hold a secret, such as smtp.password, auth.google.client_secret and security.secret_key.
+_SECRET_KEY = re.compile(r"password|secret|token$|private_key")
 # What ends a value, quotes it or joins it with the next line, for the parser that Grafana has for grafana.ini.
 _SPECIAL = re.compile(r"[#;`\"'\\]")
 
@@ -57,6 +63,19 @@ def _value(section: str, key: str, value: object) -> str:
     return text
 
 
+def bare_secrets(settings: t.Mapping[str, t.Mapping[str, object]]) -> list[str]:
+    """``section.key`` of each value that is a secret by its key or looks like one; none where a file holds it.
+
+    A value that begins with ``$__`` only says where Grafana finds it.
+    """
+    return [
+        f"{section}.{key}"
+        for section, values in settings.items()
+        for key, value in values.items()
+        if value and not str(value).startswith("$__") and (_SECRET_KEY.search(key.lower()) or check_secrets(str(value)))
+    ]
+
+
 def literal(value: object) -> object:
     """A value of a provisioning file that Grafana reads as it is: each ``$`` doubled, since ``$NAME`` is a variable.
 
@@ -73,19 +92,35 @@ def lateness(tables: t.Sequence[t.Mapping[str, t.Any]]) -> str:
     """The SQL that gives for each table how many seconds its newest row is older than it may be; above 0 it is stale.
 
     A table is ``{"table": "schema.name", "column": its time, "max_age": seconds}``. One row each, so that one alert
-    rule watches all of them: the text becomes the alert's label. A table without a row is late too.
+    rule watches all of them: the text becomes the alert's label. A table without a row is late too, and a row that is
+    dated in the future is none: a single one would keep the alert silent until then.
     """
     return " UNION ALL ".join(_late(str(one["table"]), str(one["column"]), int(one["max_age"])) for one in tables)
 
 
-def _late(table: str, column: str, max_age: int) -> str:
+def newest(tables: t.Sequence[t.Mapping[str, t.Any]]) -> str:
+    """The SQL of `lateness` without its bounds on time, whose plan says whether an index serves it."""
+    parts = [_named_column(str(one["table"]), str(one["column"])) for one in tables]
+    return " UNION ALL ".join(f"SELECT max({column})::timestamptz FROM {table}" for table, column in parts)  # noqa: S608
+
+
+def _named_column(table: str, column: str) -> tuple[str, str]:
+    """Both quoted."""
     schema, dot, name = table.partition(".")
     if not dot or not schema or not name or not column:
         raise ValueError(f"{table!r} and {column!r} don't name a table's column: write schema.table, and the column.")
+    schema, name, column = (part.replace('"', '""') for part in (schema, name, column))
+    return f'"{schema}"."{name}"', f'"{column}"'
+
+
+def _late(table: str, column: str, max_age: int) -> str:
+    relation, time = _named_column(table, column)
     if max_age <= 0:
         raise ValueError(f"The newest row of {table} may be {max_age} seconds old: write more than none.")
-    schema, name, column = (part.replace('"', '""') for part in (schema, name, column))
     label = table.replace("'", "''")
-    age = f'coalesce(extract(epoch FROM now() - max("{column}")), 1e9)'
-    what = f'now() AS "time", \'{label}\' AS "table", {age} - {max_age} AS late'
-    return f'SELECT {what} FROM "{schema}"."{name}"'  # noqa: S608 (quoted)
+    # An index serves max() with a WHERE, and none serves max() FILTER. What is asked for is finite, since before
+    # PostgreSQL 17 no interval is infinite.
+    when = f"{time} <= now() + interval '{AHEAD}' AND {time} > '-infinity'"
+    last = f"SELECT max({time}) FROM {relation} WHERE {when}"  # noqa: S608 (quoted)
+    age = f"coalesce(extract(epoch FROM now() - ({last})), 1e9)"
+    return f'SELECT now() AS "time", \'{label}\' AS "table", {age} - {max_age} AS late'

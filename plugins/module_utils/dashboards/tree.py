@@ -26,7 +26,8 @@ FOLDER_LIMIT = 100
 FILE_LIMIT = 4 * 1024 * 1024
 # More than a tree of files is for, and it bounds what a broken or hostile server can make us keep.
 COUNT_LIMIT = 2000
-TREE_LIMIT = 128 * 1024 * 1024
+# What one task brings to a host (files/folder.py): a larger tree could be exported, and never provisioned.
+TREE_LIMIT = 8 * 1024 * 1024
 # What Grafana calls its own root; it makes no folder of that title.
 ROOT_TITLE = "General"
 

@@ -32,6 +32,8 @@ REGEX_CHARACTERS = re.compile(r"[\\^$*+?.()|\[\]{}/]")
 # What of moment.js' date format dashboards use.
 DATE_PARTS = {"YYYY": "%Y", "MM": "%m", "DD": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
 ALL = "$__all"
+# Characters, and the repository's longest query has 555. What reads SQL here may look at each place from each other.
+SQL_LIMIT = 20_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,20 +79,31 @@ def replaced(sql: str, context: Context) -> str:
 
     What Grafana leaves as it is stays: macros, ``$1`` and ``[[1]]``, the tags of dollar quotes; and names in comments.
     """
+    length = len(sql)
+    _check_length(length)
     known = {**_global_variables(context), **context.variables}
     meant_otherwise = _comments_and_tags(sql)
 
     def value(match: re.Match[str]) -> str:
+        nonlocal length
         name = match["plain"] or match["square"] or match["curly"]
         variable = known.get(f"{name}.{match['field']}" if match["field"] else name, known.get(name))
         if variable is not None:
-            return _formatted(name, variable, match["square_format"] or match["curly_format"] or "", context)
+            text = _formatted(name, variable, match["square_format"] or match["curly_format"] or "", context)
+            length += len(text)
+            _check_length(length)
+            return text
         macro = match["plain"] and sql.startswith("(", match.end())
         if macro or name.isdigit() or any(begin <= match.start() < end for begin, end in meant_otherwise):
             return match[0]
         raise ValueError(f"the variable {name} is not defined in the dashboard")
 
     return REFERENCE.sub(value, sql)
+
+
+def _check_length(length: int) -> None:
+    if length > SQL_LIMIT:
+        raise ValueError(f"its SQL, with its variables, has more than {SQL_LIMIT} characters: shorten it")
 
 
 def _comments_and_tags(sql: str) -> list[tuple[int, int]]:

@@ -93,7 +93,7 @@ def parse(text: str) -> dict[str, dict[str, str]]:
     or backquotes. [doc] setup-grafana/configure-grafana"""
     sections: dict[str, dict[str, str]] = {}
     section = sections.setdefault("", {})
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         line = line.strip()
         if not line or line[0] in "#;":
             continue

@@ -127,6 +127,39 @@ def test_a_tar_that_is_cut_and_packed_again_is_refused_by_its_own_list() -> None
             read(gzip.compress(cut))
 
 
+def test_a_header_that_cannot_be_read_is_no_end() -> None:
+    """Whoever takes it for the end reads a part of the dashboards, and the list is behind it too."""
+    whole = bytearray(gzip.decompress(packed(members(SAMPLE)[::-1])))
+    second = whole.index(b"ustar", tarfile.BLOCKSIZE) // tarfile.BLOCKSIZE * tarfile.BLOCKSIZE
+    whole[second : second + 8] = b"\xff" * 8
+    with pytest.raises(ValueError, match="a header can't be read, or its end is missing"):
+        read(gzip.compress(whole))
+
+
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_an_archive_without_the_whole_of_its_end_is_refused(blocks: int) -> None:
+    whole = gzip.decompress(packed(members(SAMPLE))).rstrip(b"\0")
+    whole += bytes(-len(whole) % tarfile.BLOCKSIZE)
+    with pytest.raises(ValueError, match="end is missing"):
+        read(gzip.compress(whole + bytes(blocks * tarfile.BLOCKSIZE)))
+    assert len(read(gzip.compress(whole + bytes(2 * tarfile.BLOCKSIZE))).dashboards) == len(SAMPLE)
+
+
+def test_two_archives_one_behind_the_other_are_refused() -> None:
+    for one, other in ((SAMPLE[:1], SAMPLE[1:]), (SAMPLE, SAMPLE)):
+        both = gzip.decompress(packed(members(one))) + gzip.decompress(packed(members(other)))
+        for content in (gzip.compress(both), packed(members(one)) + packed(members(other))):
+            with pytest.raises(ValueError, match="it goes on behind its end"):
+                read(content)
+
+
+def test_an_archive_without_its_list_is_refused() -> None:
+    kept = [one for one in members(SAMPLE) if not one[0].name.endswith(f"dashboards_{STAMP}.txt")]
+    assert len(kept) == len(members(SAMPLE)) - 1
+    with pytest.raises(ValueError, match="it lacks the list of its dashboards"):
+        read(packed(kept))
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=2000))
 def test_anything_else_is_refused_with_a_sentence(content: bytes) -> None:

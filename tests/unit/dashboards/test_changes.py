@@ -70,3 +70,15 @@ def test_the_changed_files_are_shown_by_path() -> None:
         {"before_header": "b", "after_header": "b", "before": "2", "after": "4"},
         {"before_header": "c (missing)", "after_header": "c", "before": "", "after": "5"},
     ]
+
+
+@pytest.mark.parametrize(
+    "old", [b'{"password": "hunter22"}', b'{"x": "password=hunter22"', b"hunter22 in what is no JSON"]
+)
+def test_the_changed_files_never_show_a_secret(old: bytes) -> None:
+    """An export takes it away; so the difference is the last place to read it, and logs keep that."""
+    for before, after in (({"a": old}, {"a": b"{}"}), ({"a": old}, {}), ({"a": b"{}"}, {"a": old})):
+        (shown,) = changes.shown(before, after)
+        assert "hunter22" not in str(shown)
+        assert "not shown" in str(shown)
+        assert shown["before"] != shown["after"]

@@ -228,3 +228,24 @@ def test_the_numbers_of_the_range_are_those_that_macros_write():
 def test_any_text_is_translated_or_refused_by_a_value_error(text):
     with contextlib.suppress(ValueError):
         translate(text, context(a=Variable(("x",)), t=Variable(("1", "2"), listed=True, quoted=True)))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "x" * 20_001,
+        "$a(" * 100_000,
+        "${a}" * 4_000,
+        "${many:csv}",
+    ],
+)
+def test_sql_that_would_keep_the_check_busy_is_refused(sql):
+    values = {"a": Variable(("x" * 10_000,)), "many": Variable(("x",) * 15_000, listed=True)}
+    with pytest.raises(ValueError, match=r"more than 20000 characters: shorten it"):
+        translate(sql, context(**values))
+
+
+def test_what_is_just_short_enough_is_translated():
+    assert translate("x" * 20_000, context()) == "x" * 20_000
+    with pytest.raises(ValueError, match="is not known"):
+        translate("$a(" * 6_666 + ")", context())

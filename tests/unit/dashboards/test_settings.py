@@ -54,6 +54,28 @@ def test_what_can_not_be_written_is_refused(given_settings, sentence):
         settings.ini(given_settings)
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("smtp", "password", "hunter2"),
+        ("auth.google", "client_secret", 17),
+        ("security", "SECRET_KEY", "x"),
+        ("database", "url", "postgres://grafana:hunter2@db.example.org/grafana"),
+        ("remote_cache", "connstr", "addr=127.0.0.1:6379,pool_size=100,password=hunter2"),
+        ("auth.jwt", "header_name", "Bearer abcdefghijklmnopqrstuvwxyz"),
+    ],
+)
+def test_a_secret_among_the_settings_is_found_by_its_key_or_its_form_and_not_shown(section, key, value):
+    assert settings.bare_secrets({section: {key: value, "other": "x"}}) == [f"{section}.{key}"]
+
+
+def test_what_only_says_where_a_secret_is_or_holds_none_is_let_pass():
+    given_settings = {"smtp": {"password": "$__file{/etc/grafana/secrets/smtp}", "host": "mail.example.org:25"}}
+    given_settings["security"] = {"admin_password": "", "secret_key": None}
+    given_settings["database"] = {"url": "postgres://grafana@db.example.org/grafana"}
+    assert settings.bare_secrets(given_settings) == []
+
+
 @given(st.text(max_size=30))
 def test_grafana_reads_the_very_text_or_it_is_refused(text):
     try:
