@@ -17,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 SCENARIOS := $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 
-.PHONY: help up down status incident incidents incident-report rehearse approve carry-out undo local local-snapshot local-reset local-down restore test lint unit contract sanity integration molecule schema matrix changelog clean bench-access bench-converge bench-dump bench-restore faults images \
+.PHONY: help up down status incident incidents incident-report rehearse approve carry-out undo local local-snapshot local-reset local-down restore test lint unit contract sanity integration molecule schema matrix check-panels export-dashboards import-dashboards changelog clean bench-access bench-converge bench-dump bench-restore faults images \
         packages-python packages-containers packages-postgres packages-dumps venv venv-dev $(addprefix molecule-,$(SCENARIOS))
 
 help: ## Say what there is
@@ -25,6 +25,8 @@ help: ## Say what there is
 	@echo "  make molecule-NAME      One scenario: $(SCENARIOS)"
 
 # --- The local production environment ---------------------------------------------------------------------------------
+# Grafana comes from its package's file, where one is given: GRAFANA=grafana_12.3.0_amd64.deb
+up status: export TAARAXTAK_GRAFANA = $(if $(GRAFANA),$(abspath $(GRAFANA)))
 up: venv images-trixie ## Provision production and its dump store in two containers, and show them
 	@mkdir -p build
 	@rm -f build/site.log
@@ -32,7 +34,7 @@ up: venv images-trixie ## Provision production and its dump store in two contain
 	ansible-playbook -i inventory/local molecule/shared/prepare.yml
 	ANSIBLE_LOG_PATH=build/site.log ansible-playbook -i inventory/local playbooks/site.yml
 	ansible-playbook -i inventory/local playbooks/first_dump.yml
-	ansible-playbook -i inventory/local playbooks/restore_drill.yml
+	ansible-playbook -i inventory/local playbooks/restore_drill.yml -e restore_drill_only_new=true
 	@$(MAKE) status
 
 status: venv ## Show what runs where, who may do what, and the newest dump
@@ -54,6 +56,8 @@ local: export TAARAXTAK_SIGNERS = $(SIGNERS)
 local local-snapshot local-reset: export TAARAXTAK_INVENTORY = $(INVENTORY)
 local local-snapshot local-reset: export TAARAXTAK_NAME = $(NAME)
 local: export TAARAXTAK_PORT = $(PORT)
+local: export TAARAXTAK_GRAFANA = $(if $(GRAFANA),$(abspath $(GRAFANA)))
+local: export TAARAXTAK_GRAFANA_PORT = $(GRAFANA_PORT)
 local-reset: export TAARAXTAK_STATE = restored
 LOCAL := -i inventory/local -e '{"containers_groups": ["developer_hosts"]}'
 
@@ -132,15 +136,18 @@ contract: venv-dev ## What the parts promise each other and the README promises 
 	python -m pytest tests/contract
 
 integration: venv-dev packages-postgres ## The modules against a real PostgreSQL
-	python -m pytest tests/integration -n auto
+	python -m pytest tests/integration -n auto --dist worksteal
 
 sanity: venv-dev ## ansible-test sanity, on a copy of what git tracks
 	python tools/sanity.py
 
-molecule: venv-dev images ## Every scenario but incident and restore, and a dozen faults, on real systemd hosts, two at a time
-	@# They take about ten minutes each: make molecule-incident, make molecule-restore.
-	python tools/scenarios.py $(filter-out incident restore,$(SCENARIOS)) faults
+molecule: venv-dev images ## Every scenario but incident and grafana-real, and a dozen faults, on real systemd hosts, two at a time
+	@# The longest first, so that nothing waits for it alone. grafana-real needs Grafana's own package; incident is make molecule-incident.
+	python tools/scenarios.py restore $(filter-out incident restore grafana-real,$(SCENARIOS)) faults
 
+molecule-grafana-real: export GRAFANA := $(if $(GRAFANA),$(abspath $(GRAFANA)))
+molecule-grafana-real: export GRAFANA_VERSION := $(GRAFANA_VERSION)
+molecule-grafana-real: export GRAFANA_KEY := $(if $(GRAFANA_KEY),$(abspath $(GRAFANA_KEY)))
 $(addprefix molecule-,$(SCENARIOS)): molecule-%: venv-dev images
 	molecule test --scenario-name $*
 
@@ -150,6 +157,24 @@ schema: venv packages-postgres ## Make schema.sql by running the app's create_ta
 
 matrix: venv packages-postgres ## Write README's table of who may do what from a live catalogue
 	python tools/permission_matrix.py
+
+# Tests hold the repository's own dashboards to it; other folders: make check-panels DASHBOARDS=… INVENTORY=…
+check-panels: venv packages-postgres ## Say which panels of the dashboards would work in production, as grafanareader
+	@python tools/check_panels.py $(if $(DASHBOARDS),--dashboards "$(DASHBOARDS)") $(if $(INVENTORY),--inventory "$(INVENTORY)")
+
+# FROM=ARCHIVE.tar.gz reads an archive of the tool grafana-backup instead; make local says which Grafana, unless URL and TOKEN_FILE do.
+export-dashboards import-dashboards: export TAARAXTAK_GRAFANA_URL = $(URL)
+export-dashboards import-dashboards: export TAARAXTAK_TOKEN_FILE = $(TOKEN_FILE)
+export-dashboards import-dashboards: export TAARAXTAK_FROM = $(FROM)
+export-dashboards import-dashboards: export TAARAXTAK_TO = $(DASHBOARDS)
+import-dashboards: export TAARAXTAK_INVENTORY = $(INVENTORY)
+EXCHANGE := ANSIBLE_LOCALHOST_WARNING=false ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ansible-playbook -i localhost,
+
+export-dashboards: venv ## Write the dashboards of your own Grafana, or of an old archive (FROM=FILE.tar.gz), into the repository
+	@$(EXCHANGE) $(if $(CHECK),--check --diff) playbooks/export_dashboards.yml
+
+import-dashboards: venv ## Bring the repository's dashboards, or those of an old archive (FROM=FILE.tar.gz), into your own Grafana
+	@$(EXCHANGE) $(if $(CHECK),--check --diff) playbooks/import_dashboards.yml
 
 changelog: venv-dev ## Make CHANGELOG.md from changelogs/fragments
 	antsibull-changelog generate

@@ -79,30 +79,36 @@ HOSTILE = {
     "PYTHONSTARTUP": "/tmp/faultbed/start.py",
     "PYTHONINSPECT": "1",
     "PYTHONHOME": "/tmp/faultbed",
-    "LD_PRELOAD": "/tmp/faultbed/evil.so",
-    "LD_LIBRARY_PATH": "/tmp/faultbed",
     "PGHOST": "127.0.0.1",
     "PGPORT": "1",
     "PGUSER": "postgres",
     "PGDATABASE": "postgres",
+    "PGSERVICE": "faultbed",
     "PGSERVICEFILE": "/tmp/faultbed/service",
     "PGOPTIONS": "-c row_security=on",
-    "PGSYSCONFDIR": "/tmp/faultbed",
     "ZSTD_CLEVEL": "19",
     "ZSTD_NBTHREADS": "64",
     "HOME": "/tmp/faultbed",
     "TMPDIR": "/tmp/faultbed",
-    "SSH_AUTH_SOCK": "/tmp/faultbed/agent",
     "SSH_ASKPASS": "/tmp/faultbed/ask",
     "BASH_ENV": "/tmp/faultbed/env",
     "ENV": "/tmp/faultbed/env",
     "IFS": "/",
     "PATH": "/tmp/faultbed",
     "LC_ALL": "/tmp/faultbed",
-    "TZ": "/tmp/faultbed/zone",
     "SUDO_ASKPASS": "/tmp/faultbed/ask",
 }
-PLANTED = "open('/tmp/faultbed/came-in', 'w').close()\n"
+_MODULE = ("open('/tmp/faultbed/came-in', 'w').close()\n", "0644")
+_PROGRAM = ("#!/bin/sh\ntouch /tmp/faultbed/came-in\n", "0755")
+_MODULES = ("sitecustomize.py", "usercustomize.py", "start.py", "json.py", "psycopg2.py", "dumps/__init__.py")
+_PROGRAMS = ("pg_dump", "pg_dumpall", "zstd", "age", "ssh", "ssh-keygen", "sudo", "python3", "ask", "env")
+# What it leads to below /tmp/faultbed: text and mode.
+PLANTED = {
+    **dict.fromkeys(_MODULES, _MODULE),
+    **dict.fromkeys(_PROGRAMS, _PROGRAM),
+    # Where it counts no server is reached.
+    "service": ("[faultbed]\nhost=127.0.0.1\nport=1\n", "0644"),
+}
 REQUESTS = {
     "another database": b'{"artefacts": ["postgres"], "protocol": 3}\n',
     "a path": b'{"artefacts": ["../../etc/passwd"], "protocol": 3}\n',
@@ -183,10 +189,8 @@ def planted(estate: Estate) -> t.Iterator[list[str]]:
     """What `HOSTILE` leads to; the list is not empty where any of it ran."""
     production = estate.production
     production.check("mkdir", "-p", "/tmp/faultbed/dumps")
-    for name in ("sitecustomize.py", "usercustomize.py", "start.py", "json.py", "psycopg2.py", "dumps/__init__.py"):
-        production.write(f"/tmp/faultbed/{name}", PLANTED)
-    for name in ("pg_dump", "pg_dumpall", "zstd", "age", "ssh", "ssh-keygen", "sudo", "python3", "ask", "env"):
-        production.write(f"/tmp/faultbed/{name}", "#!/bin/sh\ntouch /tmp/faultbed/came-in\n", "0755")
+    for name, (text, mode) in PLANTED.items():
+        production.write(f"/tmp/faultbed/{name}", text, mode)
     production.check("chmod", "-R", "a+rwX", "/tmp/faultbed")
     ran: list[str] = []
     try:

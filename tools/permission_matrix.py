@@ -8,27 +8,22 @@ A throw-away cluster gets the inventory's policy and tables by the same code as 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
-import tempfile
 import typing as t
 from pathlib import Path
-
-import psycopg2
-import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from plugins.module_utils.access.enforce import Options, enforce  # noqa: E402 - the path is set above
 from plugins.module_utils.access.inspecting import see  # noqa: E402 - the path is set above
 from plugins.module_utils.access.policy.model import Policy  # noqa: E402 - the path is set above
-from plugins.module_utils.access.policy.reader import parse  # noqa: E402 - the path is set above
 from plugins.module_utils.files.whole import replace  # noqa: E402 - the path is set above
-from plugins.module_utils.postgres.scratch import SUPERUSER, ScratchCluster  # noqa: E402 - the path is set above
+from tools.policed import connect, policed, read_policy, the_database  # noqa: E402 - the path is set above
 
 README = ROOT / "README.md"
-INVENTORY = ROOT / "inventory" / "production" / "group_vars" / "production_hosts"
+INVENTORY = ROOT / "inventory" / "production"
 BEGIN = "<!-- made by `make matrix` from a live catalogue -->\n"
 END = "<!-- end of the table -->\n"
 COLUMNS = {"read": "reads", "insert": "inserts", "change": "updates", "delete": "deletes", "truncate": "truncates"}
@@ -39,26 +34,16 @@ LISTED = 3
 
 def live_matrix(policy: Policy) -> tuple[list[dict[str, t.Any]], list[str]]:
     """The matrix of a server under *policy* with the inventory's tables, and the names of those."""
-    (database,) = policy.databases
-    with ScratchCluster() as cluster, tempfile.TemporaryDirectory() as folder:
-        params = {"login_unix_socket": str(cluster.socket), "login_port": cluster.port, "login_user": SUPERUSER}
-        options = Options(check=False, lock_file=str(Path(folder) / "lock"), hba=False, skip_missing=True)
-        enforce(params, policy, options)
-        connection = psycopg2.connect(host=str(cluster.socket), port=cluster.port, user=SUPERUSER, dbname=database)
-        try:
-            with connection, connection.cursor() as cursor:
-                cursor.execute((INVENTORY / "schema.sql").read_text(encoding="utf-8"))
-            enforce(params, policy, options)
-            with connection, connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT quote_ident(nspname) || '.' || quote_ident(relname)"
-                    " FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
-                    " WHERE nspname = ANY(%s) AND relkind IN ('r', 'v', 'm', 'f', 'p') ORDER BY 1",
-                    (list(policy.schemas),),
-                )
-                tables = [row[0] for row in cursor.fetchall()]
-        finally:
-            connection.close()
+    database = the_database(policy)
+    with policed(INVENTORY, policy) as params:
+        with contextlib.closing(connect(params, database)) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT quote_ident(nspname) || '.' || quote_ident(relname)"
+                " FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
+                " WHERE nspname = ANY(%s) AND relkind IN ('r', 'v', 'm', 'f', 'p') ORDER BY 1",
+                (list(policy.schemas),),
+            )
+            tables = [row[0] for row in cursor.fetchall()]
         return see(params, policy, with_objects=False).matrix, tables
 
 
@@ -92,7 +77,7 @@ def made() -> str:
     text = README.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     _old, after = rest.split(END)
-    policy = parse(yaml.safe_load((INVENTORY / "access_policy.yml").read_text(encoding="utf-8"))["access_policy"])
+    policy = read_policy(INVENTORY)
     return before + BEGIN + rendered(policy, *live_matrix(policy)) + END + after
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugins" / "module_utils"))
 
 from dumps.restore import command
+from dumps.restore.untouched import Untouched
 
 WORDS = {
     "DUMP": "--file",
@@ -33,9 +34,15 @@ GIVEN = "TAARAXTAK_RESTORE"
 
 
 def arguments() -> list[str]:
-    """The words that make was given, as the command wants them."""
+    """The words that make was given, as the command wants them; ValueError for one that says nothing."""
     given = {word: os.environ.get(word, "") for word in os.environ.get(GIVEN, "").split()}
-    options = [f"{option}={given[word]}" for word, option in WORDS.items() if given.get(word)]
+    for word in given.keys() & WORDS.keys():
+        if not given[word]:
+            raise ValueError(f"{word} is given and is empty: say what it is, or leave it out")
+    for word in given.keys() & FLAGS.keys():
+        if given[word] not in ("", "1"):
+            raise ValueError(f"{word} is 1, or it is left out: {given[word]!r} is neither")
+    options = [f"{option}={given[word]}" for word, option in WORDS.items() if word in given]
     return options + [option for word, option in FLAGS.items() if given.get(word)]
 
 
@@ -43,5 +50,8 @@ if __name__ == "__main__":
     # make hands its command line on, and the URL may stand there.
     for name in ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES"):
         os.environ.pop(name, None)
-    sys.argv[1:] = arguments()
+    try:
+        sys.argv[1:] = arguments()
+    except ValueError as error:
+        sys.exit(f"{command.PROGRAM}: {error}; {Untouched().sentence()}")
     sys.exit(command.main())

@@ -30,6 +30,11 @@ options:
     type: list
     elements: str
     default: []
+  only:
+    description: Patterns of the same kind. Where there are any, files that none of them means are left out.
+    type: list
+    elements: str
+    default: []
 author:
   - The taaraxtak.production authors (@taaraxtak)
 """
@@ -63,9 +68,9 @@ class LookupModule(LookupBase):
 
     def run(self, terms: list[str], variables: dict[str, t.Any] | None = None, **kwargs: t.Any) -> list[dict[str, str]]:
         self.set_options(var_options=variables, direct=kwargs)
-        exclude = self.get_option("exclude")
+        exclude, only = self.get_option("exclude"), self.get_option("only")
         try:
-            return [read_folder(self._find(term, variables or {}), exclude) for term in terms]
+            return [read_folder(self._find(term, variables or {}), exclude, only=only) for term in terms]
         except (ValueError, OSError) as error:
             raise AnsibleLookupError(str(error)) from error
 

@@ -35,6 +35,17 @@ options:
     type: str
     choices: [present, restored]
     default: present
+  restore_into_production:
+    description:
+      - Work though the server is on a production host, where this is refused otherwise. O(production_host) is then
+        needed.
+      - A host where dumps are made (the role C(backup) was applied) is a production host.
+    type: bool
+    default: false
+  production_host:
+    description: The name of that production host, typed out. It must be what the host calls itself.
+    type: str
+    default: ""
   login_unix_socket:
     description: Folder of the server's unix socket.
     type: path
@@ -97,6 +108,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.dumps.processes import DumpError
+from ..module_utils.dumps.restore.command import permission_of
 from ..module_utils.dumps.restore.server import Server
 from ..module_utils.dumps.restore.snapshots import Snapshots, snapshot
 from ..module_utils.dumps.restore.target import Target
@@ -107,7 +119,8 @@ def work(params: dict[str, t.Any], *, check: bool) -> dict[str, t.Any]:
     database, name, back = params["database"], params["name"], params["state"] == "restored"
     snapshot(database, name)
     target = Target(params["login_unix_socket"], params["login_port"], params["login_user"], params["login_os_user"])
-    with Server(target) as server, Snapshots(server, database) as states:
+    permission = permission_of(into=params["restore_into_production"], typed=params["production_host"])
+    with Server(target, permission) as server, Snapshots(server, database) as states:
         there = name in states.names()
         if back:
             states.bring_back(name, check=check)
@@ -122,6 +135,8 @@ def main() -> None:
             "database": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "restored"], "default": "present"},
+            "restore_into_production": {"type": "bool", "default": False},
+            "production_host": {"type": "str", "default": ""},
             "login_unix_socket": {"type": "path", "default": "/var/run/postgresql"},
             "login_port": {"type": "int", "default": 5432},
             "login_user": {"type": "str", "default": "postgres"},

@@ -120,6 +120,9 @@ dumps:
         seconds:
           description: How long it took.
           type: float
+        sha256:
+          description: Of the file that was drilled; V("") where an older version has written the result.
+          type: str
         problems:
           description: Sentences about what is wrong, which name the tables; none where all is well.
           type: list

@@ -15,10 +15,13 @@ description:
   - The signature is checked first. Then the copy is dumped again, and the rows and SHA-256 of every table, the
     sequences and the statements of the schema are compared with the manifest.
   - What a dump does not hold, privileges and settings of the database itself, comes from the access policy, which is
-    applied to the copy while it still has its own name.
+    applied to the copy while it still has its own name. Without a policy the copy takes over from the database that it
+    replaces who may connect, its settings (C(ALTER DATABASE ... SET), C(ALTER ROLE ... IN DATABASE)), and its limit
+    of connections.
   - At last whoever is connected is sent away, and both names are swapped in one transaction. What was there before is
-    C(NAME__previous), with its rows, owners, privileges and settings. No policy speaks of it, but one speaks of roles:
-    the next run of M(taaraxtak.production.pg_access) resets what they have set in it (C(ALTER ROLE ... IN DATABASE)).
+    C(NAME__previous), with its rows, owners, privileges and settings. No policy speaks of it, but one speaks of roles;
+    so the next run of M(taaraxtak.production.pg_access) resets what they have set in it
+    (C(ALTER ROLE ... IN DATABASE)).
   - Whatever fails before that leaves the database as it was, and the message says so. What a run that was killed has
     left is removed by the next one.
   - What only a superuser may make, such as untrusted extensions and objects that belong to a superuser, is refused.
@@ -51,9 +54,10 @@ options:
     type: bool
     default: false
   into:
-    description: The database to restore into. The default is O(database), and without that the one that the dump is of.
+    description:
+      - The database to restore into. The default is O(database), and without that the one that the dump is of.
+      - A name that is given and empty is refused.
     type: str
-    default: ""
   owner:
     description:
       - The role that gets the database, and what the dump gives to nobody.
@@ -125,6 +129,7 @@ options:
     description:
       - Restore though the server is on a production host, or is another machine. O(production_host) is then needed.
       - A host where dumps are made (the role C(backup) was applied) is a production host. So are O(production_hosts).
+        The server itself is asked, so that a forwarded port is found out.
     type: bool
     default: false
   production_host:
@@ -133,8 +138,7 @@ options:
     default: ""
   production_hosts:
     description:
-      - Names of hosts that are production. The server is asked on which host it runs, so that a forwarded port is
-        found out.
+      - Names of hosts that are production though no dumps are made there. The server is asked on which host it runs.
     type: list
     elements: str
     default: []
@@ -255,6 +259,19 @@ previous:
   description: What the database that was there before is called now, V("") where there was none or it is not kept.
   returned: when it was restored
   type: str
+would_drop:
+  description: The databases that were there before and would be dropped, since O(keep_previous) is no larger.
+  returned: in check mode
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name of the database.
+      type: str
+    until:
+      description: Until when it was in use, at the least, in UTC.
+      type: str
+  sample: [{"name": "taaraxtak__previous", "until": "2026-11-22T09:12:44Z"}]
 dropped:
   description: Older ones that are gone.
   returned: when it was restored
@@ -297,10 +314,10 @@ from ..module_utils.dumps.folder import Folder
 from ..module_utils.dumps.processes import DumpError
 from ..module_utils.dumps.restore import restoring
 from ..module_utils.dumps.restore.choosing import choose
-from ..module_utils.dumps.restore.command import found_signers, own_name
+from ..module_utils.dumps.restore.command import found_signers, permission_of
 from ..module_utils.dumps.restore.material import Material, from_archive, from_command, from_file
 from ..module_utils.dumps.restore.server import Server
-from ..module_utils.dumps.restore.target import UTC, Permission, Target
+from ..module_utils.dumps.restore.target import UTC, Target, check_name
 from ..module_utils.dumps.restore.untouched import Untouched
 from ..module_utils.dumps.transfer import Interruption
 from ..module_utils.postgres.connection import login_argument_spec
@@ -327,6 +344,9 @@ def material_of(params: Params) -> Material:
 
 def options_of(params: Params, material: Material) -> restoring.Options:
     """How to restore it."""
+    if params["into"] is not None:
+        # A name that is given and empty means no database, and not the one that is there.
+        check_name(params["into"])
     if params["database"] and not params["into"] and material.database not in ("", params["database"]):
         raise ValueError(
             f"{material.file} is a dump of {material.database}, not of {params['database']}: say into, if it shall "
@@ -355,17 +375,6 @@ def target_of(params: Params) -> Target:
         bindir=params["bindir"] or "",
         restore_user=params["restore_user"],
         restore_os_user=params["restore_os_user"],
-    )
-
-
-def permission_of(params: Params) -> Permission:
-    """Whether production may be restored into."""
-    if params["restore_into_production"] and not params["production_host"]:
-        raise ValueError("restore_into_production needs the host's name typed out in production_host")
-    return Permission(
-        into_production=params["restore_into_production"],
-        typed=params["production_host"],
-        production=(*params["production_hosts"], *own_name()),
     )
 
 
@@ -406,7 +415,12 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     with contextlib.ExitStack() as stack:
         with Untouched() as untouched:
             untouched.database = params["into"] or params["database"]
-            permission, target = permission_of(params), target_of(params)
+            permission = permission_of(
+                into=params["restore_into_production"],
+                typed=params["production_host"],
+                known=params["production_hosts"],
+            )
+            target = target_of(params)
             material = material_of(params)
             untouched.database = untouched.database or material.database
             options = options_of(params, material)
@@ -416,7 +430,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
             policy = Policy(params, names, server) if params["policy"] is not None else None
             if module.check_mode:
                 server.check(plan.needs)
-                return {"changed": True, **plan.document()}
+                would_drop = server.would_drop(plan.database, options.keep_previous)
+                return {"changed": True, **plan.document(), "would_drop": would_drop}
         apply = None if policy is None else policy.apply
         report = restoring.restore(server, plan, options, apply_policy=apply, commit=interruption.hold)
     skipped = policy.skipped if policy is not None else ()
@@ -435,7 +450,7 @@ def main() -> None:
             "name": {"type": "str", "default": ""},
             "database": {"type": "str", "default": ""},
             "verified": {"type": "bool", "default": False},
-            "into": {"type": "str", "default": ""},
+            "into": {"type": "str"},
             "owner": {"type": "str", "default": ""},
             "keep_previous": {"type": "int", "default": 1},
             "signers": {"type": "path"},

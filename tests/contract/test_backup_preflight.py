@@ -96,7 +96,9 @@ CASES: dict[str, tuple[str, dict[str, t.Any]]] = {
     "a folder for a key": (HALVES, {"keys": ["dump_signing_key", "dump_signing_key.pub/"]}),
     "one recipient": (RECIPIENTS, {"backup_recipients": ["age1abc"]}),
     "a recipient twice": (RECIPIENTS, {"backup_recipients": ["age1abc", "age1abc"]}),
+    "a recipient's key twice": (RECIPIENTS, {"backup_recipients": [KEY, f"{KEY} alice", f"{KEY} at home"]}),
     "a recipient that is none": (RECIPIENTS, {"backup_recipients": ["age1abc", "-o/etc/cron.d/x"]}),
+    "an empty recipient": (RECIPIENTS, {"backup_recipients": ["age1abc", ""]}),
     "a private key for a recipient": (RECIPIENTS, {"backup_recipients": ["age1abc", "AGE-SECRET-KEY-1ABC"]}),
 }
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps import keeper
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.freshness import Level
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.store import ARCHIVER
 
 ROLE = Path(__file__).parents[2] / "roles" / "dump_store"
 
@@ -85,7 +86,15 @@ Id=taaraxtak-dumps-prune.timer
 
 Id=taaraxtak-drill.socket
 NeedDaemonReload=no
-ActiveEnterTimestamp="""
+ActiveEnterTimestamp=
+
+Id=taaraxtak-drill@.service
+NeedDaemonReload=no
+ActiveEnterTimestamp=n/a
+
+Id=taaraxtak-dumps-archive.timer
+NeedDaemonReload=no
+ActiveEnterTimestamp=Esmaspäev 2026-11-23 12:00:00.500000 UTC"""
 NOON = 1795435200
 
 
@@ -96,15 +105,21 @@ def test_a_unit_that_was_started_before_its_file_was_written_is_started_anew(tmp
         "taaraxtak-dumps-prune.timer": NOON + 0.4,
         # Never started; not there at all, nor known to systemd.
         "taaraxtak-drill.socket": NOON + 1,
+        "taaraxtak-drill@.service": NOON + 1,
         "taaraxtak-dumps-drill.timer": None,
         "taaraxtak-dumps-archive.path": NOON + 1,
+        # In no language that this machine reads.
+        "taaraxtak-dumps-archive.timer": NOON + 1,
     }
     dated = [
         {"item": unit, "stat": {"exists": at is not None} | ({} if at is None else {"mtime": at})}
         for unit, at in written.items()
     ]
     facts = {"__dump_store_dated": {"results": dated}, "__dump_store_loaded": {"stdout": SHOWN}}
-    assert evaluated(tmp_path, "__dump_store_outdated", facts) == ["taaraxtak-dumps-check.timer"]
+    assert evaluated(tmp_path, "__dump_store_outdated", facts) == [
+        "taaraxtak-dumps-check.timer",
+        "taaraxtak-dumps-archive.timer",
+    ]
 
 
 def test_what_an_earlier_run_has_left_out_is_asked_of_systemd() -> None:
@@ -125,3 +140,24 @@ def test_a_check_without_a_verdict_is_told_by_systemd() -> None:
     (well,) = [line.partition("=")[2].split() for line in lines if line.startswith("SuccessExitStatus=")]
     assert well == [str(int(level)) for level in (Level.WARNING, Level.CRITICAL)]
     assert str(keeper.CRASHED) not in well
+
+
+def test_sshd_is_asked_whether_it_drops_a_connection_that_is_dead() -> None:
+    """What a transfer was promised is held until it ends, and a network that broke ends nothing by itself."""
+    lines = [line.strip() for line in (ROLE / "templates" / "sshd.conf.j2").read_text().splitlines()]
+    asked = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())["__dump_store_effective_both"]
+    for setting in ("ClientAliveInterval 15", "ClientAliveCountMax 4"):
+        # Within the block that each of the accounts has.
+        assert lines.index("{% endfor %}") > lines.index(setting) > lines.index("Match User {{ user }}")
+        assert setting.lower() in asked
+
+
+def test_whoever_tells_of_the_archivers_failure_may_note_it_as_untold() -> None:
+    folders = []
+    for unit in ("archive", "failed@"):
+        lines = (ROLE / "templates" / f"taaraxtak-dumps-{unit}.service.j2").read_text().splitlines()
+        folders += [line for line in lines if line.startswith("StateDirectory")]
+    assert folders == ["StateDirectory=taaraxtak-dumps-archive", "StateDirectoryMode=0700"] * 2
+    noted = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())["__dump_store_settings"]["refusals"]
+    assert noted.startswith("/var/lib/taaraxtak-dumps-archive/")
+    assert (ROLE / "templates" / ARCHIVER.replace(".service", ".service.j2")).is_file()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import typing as t
 
 import psycopg2
 import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.processes import DumpError
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.restore import server as server_module
+from ansible_collections.taaraxtak.production.plugins.modules import database_copy
 
 from .conftest import Server, run_module
 
@@ -92,6 +96,24 @@ def test_an_unknown_state_is_refused_and_those_that_are_there_are_named(kept):
 
 def test_a_database_that_is_not_there_is_refused(kept):
     assert copy(kept, "one", database="other").msg == "there is no database other"
+
+
+@pytest.mark.parametrize("state", ["present", "restored"])
+def test_on_production_nothing_is_done_until_its_name_is_typed(kept, state, monkeypatch):
+    copy(kept, "one")
+    # As where dumps are made: a file that the server sees.
+    monkeypatch.setattr(server_module, "PRODUCTION_MARK", kept.run("SHOW data_directory")[0][0] + "/PG_VERSION")
+    given = {"login_unix_socket": str(kept.cluster.socket), "login_port": kept.cluster.port, "login_os_user": ""}
+    given |= {"login_user": kept.login["login_user"], "database": NAME, "name": "two", "state": state}
+    asked = {"restore_into_production": False, "production_host": ""}
+    for said in (asked, asked | {"production_host": socket.gethostname()}):
+        with pytest.raises(DumpError, match="say restore_into_production and type its name out"):
+            database_copy.work(given | said, check=False)
+    with pytest.raises(ValueError, match="needs the host's name typed out in production_host"):
+        database_copy.work(given | {"restore_into_production": True, "production_host": ""}, check=False)
+    assert databases(kept) == {NAME, f"{NAME}__snapshot_one"}
+    typed = {"restore_into_production": True, "production_host": socket.gethostname(), "name": "one"}
+    assert database_copy.work(given | typed, check=False)["changed"] == (state == "restored")
 
 
 def test_check_mode_tells_and_does_nothing(kept):

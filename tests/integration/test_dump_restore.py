@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.scratch import ScratchCluster
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server, run_module
+from ansible_collections.taaraxtak.production.tests.integration.dumps_hosts import ROLE
 from ansible_collections.taaraxtak.production.tests.integration.dumps_restored import DATABASE, POLICY, Shop
 
 AS_IT_WAS = f"the database {DATABASE} is as it was"
@@ -124,6 +128,26 @@ def test_previous_ones_are_kept_as_many_as_wanted(emptied: tuple[Shop, str]) -> 
     assert (third.values["previous"], shop.databases()) == ("", {DATABASE})
 
 
+def test_check_mode_says_which_databases_would_be_dropped(emptied: tuple[Shop, str]) -> None:
+    shop, _name = emptied
+    first = shop.restore(check=True)
+    assert first.values["would_drop"] == []
+    assert shop.restore().values["dropped"] == []
+    born = "SELECT to_char((pg_stat_file('base/' || oid || '/PG_VERSION')).modification AT TIME ZONE 'UTC', "
+    query = f'{born} \'YYYY-MM-DD"T"HH24:MI:SS"Z"\') FROM pg_database WHERE datname = %s'
+    ((replaced,),) = shop.server.run(query, values=[DATABASE])
+
+    second = shop.restore(check=True)
+
+    # The rows of today are there until the restore that put them aside, and younger than the dump.
+    assert second.values["would_drop"] == [{"name": f"{DATABASE}__previous", "until": replaced}]
+    assert second.values["dump"]["started"] <= replaced
+    assert shop.restore(check=True, keep_previous=2).values["would_drop"] == []
+    nothing_kept = [one["name"] for one in shop.restore(check=True, keep_previous=0).values["would_drop"]]
+    assert nothing_kept == [DATABASE, f"{DATABASE}__previous"]
+    assert set(shop.databases()) == {DATABASE, f"{DATABASE}__previous"}
+
+
 def writes(server: Server) -> list[t.Any]:
     """The next transaction id, and all that a restore could leave."""
     return [
@@ -163,6 +187,8 @@ def test_check_mode_says_what_would_be_restored_and_only_reads(emptied: tuple[Sh
     [
         ({"archive": None}, "one of the following is required: file, command, archive"),
         ({"into": "postgres"}, "PostgreSQL's own database"),
+        ({"into": ""}, "the database to restore into has no name: name it"),
+        ({"into": "", "database": DATABASE}, "the database to restore into has no name: name it"),
         ({"into": "shop__previous"}, "a name that a restore itself uses"),
         ({"keep_previous": -1}, "keep_previous must be 0 to 99"),
         ({"name": "shop_2020-01-01-00.00.00.sql.zst"}, "there is no dump"),
@@ -293,6 +319,57 @@ def test_a_copy_in_another_time_zone_is_equal(shop: Shop) -> None:
 
     assert not done.failed, done.msg
     assert done.values["proof"]["ddl"] == "equal"
+
+
+def _run_with(run: t.Callable[..., t.Any], environment: dict[str, str], *words: t.Any, **more: t.Any) -> t.Any:
+    return run(*words, **{**more, "env": environment})
+
+
+@pytest.fixture
+def abroad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Shop]:
+    """A shop on a server that writes money with a decimal comma, and its dumper's role quotes every name."""
+    locale, sources = "de_DE.UTF-8", Path("/usr/share/i18n/locales/de_DE")
+    if not sources.exists():
+        pytest.skip(f"no {sources}: install the package locales")
+    # The server's account must reach it.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        made = ["localedef", "--no-archive", "--inputfile=de_DE", "--charmap=UTF-8", f"{folder}/{locale}"]
+        subprocess.run(made, check=True)
+        environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "LOCPATH": folder}
+        run = functools.partial(_run_with, subprocess.run, environment)
+        with monkeypatch.context() as patch:
+            patch.setattr(subprocess, "run", run)
+            cluster = ScratchCluster().__enter__()
+        try:
+            server = Server(cluster)
+            server.run(f"ALTER SYSTEM SET lc_monetary = '{locale}'")
+            server.run("SELECT pg_reload_conf()")
+            shop = Shop(tmp_path, server)
+            server.run(f"ALTER ROLE {ROLE} SET quote_all_identifiers = on")
+            yield shop
+        finally:
+            cluster.__exit__(None, None, None)
+
+
+def test_money_and_names_are_written_alike_whatever_server_and_role_have_set(abroad: Shop) -> None:
+    abroad.server.run(
+        "CREATE TABLE purse (what money); INSERT INTO purse VALUES (1234.5::numeric); "
+        "CREATE VIEW rich AS SELECT what FROM purse; "
+        "ALTER TABLE purse OWNER TO shop_owner; ALTER VIEW rich OWNER TO shop_owner",
+        database=DATABASE,
+    )
+    assert abroad.server.run("SELECT what::text FROM purse", database=DATABASE)[0][0].startswith("1.234,50")
+    name = abroad.dump()
+    text = abroad.text(name)
+    assert b"\n$1,234.50\n" in text
+    assert b"FROM public.purse;" in text
+
+    done = abroad.restore(name=name)
+
+    assert not done.failed, done.msg
+    assert done.values["proof"]["ddl"] == "equal"
+    assert str(abroad.server.run("SELECT what::numeric FROM purse", database=DATABASE)[0][0]) == "1234.50"
 
 
 def test_an_old_dump_is_compared_in_the_time_zone_it_was_made_in(shop: Shop, tmp_path: Path) -> None:

@@ -149,11 +149,25 @@ def test_what_is_refused_is_told_once_a_day(store: Store) -> None:
     assert NAME not in told
     told_at = json.loads(noted.read_text())
     old = utc_text(dt.datetime.now(dt.UTC) - dt.timedelta(hours=24))
-    noted.write_text(json.dumps({**told_at, NAME: old}))
+    noted.write_text(json.dumps({what: old if what.startswith(NAME) else at for what, at in told_at.items()}))
     told = archive(store)
     assert NAME in told
     assert name_of(2) not in told
     assert stat.S_IMODE(noted.stat().st_mode) == 0o600
+
+
+def test_another_reason_is_told_of_though_the_dump_was(store: Store) -> None:
+    store.configure(refusals=str(store.folder / "refusals"))
+    assert store.give()["ok"]
+    for free in (999, 998):
+        store.sabotage(FREE.format(free=free))
+        # How many bytes are free is no other reason.
+        assert ("the archive is full" in archive(store)) is (free == 999)
+    store.sabotage("")
+    (store.incoming / NAME).unlink()
+    (store.incoming / NAME).write_bytes(DATA.swapcase())
+    assert "was changed after it had come in" in archive(store)
+    assert archive(store) == ""
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"x": 1}', '{"x": "never"}'])
@@ -239,7 +253,24 @@ def test_a_reader_who_does_not_read_what_is_wrong_is_not_waited_for(store: Store
     assert json.loads(unread(store, 2)) == []
 
 
+def test_a_reader_is_told_of_everything_that_is_wrong(store: Store) -> None:
+    """More sentences than one write takes parts: IOV_MAX is 1024."""
+    start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    for number in range(1100):
+        (store.archive / str(DumpName(f"lost{number}", start))).touch()
+    done = store.run("read", command="list")
+    assert (done.returncode, json.loads(done.stdout)) == (1, [])
+    assert done.stderr.count("has no manifest") == 1100
+
+
 # --- Several transfers at once --------------------------------------------------------------------------------------
+
+
+def ask_with(store: Store, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """From now on sshd says that it is this key."""
+    path = store.folder / f"auth{number}"
+    path.write_text(f"publickey ssh-ed25519 AAAA{number}\n")
+    monkeypatch.setitem(dumps_offers.SMALL_ENVIRONMENT, "SSH_USER_AUTH", str(path))
 
 
 def begun(store: Store, name: str, **options: t.Any) -> subprocess.Popen[bytes]:
@@ -248,17 +279,20 @@ def begun(store: Store, name: str, **options: t.Any) -> subprocess.Popen[bytes]:
     assert process.stdin is not None
     process.stdin.write(section(store.offer(name).header))
     process.stdin.flush()
-    until(lambda: f"{name}.partial" in store.files(), f"{name} to begin")
+    # It is there a moment before its lock is.
+    folder = Folder(str(store.incoming))
+    until(lambda: folder.live(f"{name}.partial"), f"{name} to begin")
     return process
 
 
 @pytest.mark.parametrize(("spare", "taken"), [(0, True), (-1, False)])
 def test_room_that_was_promised_to_another_transfer_is_not_promised_twice(
-    store: Store, spare: int, *, taken: bool
+    store: Store, monkeypatch: pytest.MonkeyPatch, spare: int, *, taken: bool
 ) -> None:
     assert store.give(store.offer(name_of(1), b"x" * 10_000))["ok"]
     assert store.run("archive").returncode == 0
     first = begun(store, name_of(2))
+    ask_with(store, monkeypatch, 1)
     # Both are expected to have 12,000 bytes and a copy; the first has written nothing yet.
     store.sabotage(FREE.format(free=4 * 12_000 + (1 << 20) + spare))
     answer = store.give(store.offer(name_of(3)))
@@ -271,11 +305,12 @@ def test_room_that_was_promised_to_another_transfer_is_not_promised_twice(
     assert store.give(store.offer(name_of(4)))["ok"] is True
 
 
-def test_the_quota_counts_what_is_yet_to_come_of_others(store: Store) -> None:
+def test_the_quota_counts_what_is_yet_to_come_of_others(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.give(store.offer(name_of(1), b"x" * 10_000))["ok"]
     assert store.run("archive").returncode == 0
     store.configure(quota_bytes=30_000)
     first = begun(store, name_of(2))
+    ask_with(store, monkeypatch, 1)
     answer = store.give(store.offer(name_of(3)))
     assert "the store's quota would be used up" in answer["reason"]
     assert not answer["final"]
@@ -285,19 +320,15 @@ def test_the_quota_counts_what_is_yet_to_come_of_others(store: Store) -> None:
 
 def test_one_key_has_but_so_many_transfers_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.configure(at_once=2)
-    keys = []
-    for number in range(2):
-        keys.append(store.folder / f"auth{number}")
-        keys[-1].write_text(f"publickey ssh-ed25519 AAAA{number}\n")
-    monkeypatch.setitem(dumps_offers.SMALL_ENVIRONMENT, "SSH_USER_AUTH", str(keys[0]))
+    ask_with(store, monkeypatch, 0)
     under_way = [begun(store, name_of(day)) for day in (1, 2)]
     answer = store.give(store.offer(name_of(3)))
     assert answer["reason"].startswith("2 transfers of this key are under way, and no more may be at once")
     assert not answer["final"]
     # Another key's is another's, and what is asked is no transfer.
-    monkeypatch.setitem(dumps_offers.SMALL_ENVIRONMENT, "SSH_USER_AUTH", str(keys[1]))
+    ask_with(store, monkeypatch, 1)
     assert store.give(store.offer(name_of(4)))["ok"]
-    monkeypatch.setitem(dumps_offers.SMALL_ENVIRONMENT, "SSH_USER_AUTH", str(keys[0]))
+    ask_with(store, monkeypatch, 0)
     assert store.ask(f"stat {name_of(4)}")["ok"]
     under_way[0].kill()
     under_way[0].communicate()

@@ -16,6 +16,7 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.folder 
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.freshness import Level
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import DumpName
 from ansible_collections.taaraxtak.production.tests.integration.dumps_keeping import DAY, HOUR, NOW, TABLES, Keeping
+from ansible_collections.taaraxtak.production.tests.integration.dumps_offers import NAME
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to another user")
 
@@ -519,6 +520,46 @@ def test_a_unit_that_failed_is_told(store: Keeping) -> None:
 def test_a_unit_that_failed_and_could_not_be_told_is_a_failure(store: Keeping) -> None:
     teller(store, "sys.exit(1)")
     assert store.run("tell", "taaraxtak-dumps-prune.service").returncode == 1
+
+
+UNIT = "taaraxtak-dumps-archive.service"
+
+
+@pytest.mark.parametrize(("unit", "body", "kept"), [
+    (UNIT, "sys.exit(1)", False),
+    (UNIT, "", True),
+    ("taaraxtak-dumps-prune.service", "sys.exit(1)", True),
+])  # fmt: skip
+def test_a_refusal_that_nobody_could_be_told_of_is_told_again(
+    store: Keeping, unit: str, body: str, *, kept: bool
+) -> None:
+    teller(store, body)
+    noted = store.folder / "refusals"
+    store.configure(refusals=str(noted))
+    assert store.give()["ok"]
+    (store.incoming / NAME).unlink()
+    assert [store.run("archive").returncode for _ in range(2)] == [1, 0]
+    assert store.run("tell", unit).returncode == int("exit" in body)
+    assert noted.exists() is kept
+    assert store.run("archive").returncode == int(not kept)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"archives": "/x"}', None])
+def test_a_unit_that_failed_is_told_though_the_settings_of_what_is_kept_are_wrong(
+    store: Keeping, content: str | None
+) -> None:
+    path = teller(store)
+    keeping = store.folder / "keep.json"
+    keeping.unlink()
+    if content is not None:
+        keeping.write_text(content)
+    store.sabotage(f"from dumps import notify; notify.CONFIG = {str(store.notify)!r}")
+    done = store.run("tell", UNIT)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr != ""
+    (event,) = heard(path)
+    assert event["subject"] == f"{UNIT} failed"
+    assert len(event["lines"]) == 2
 
 
 def test_a_killed_check_leaves_the_old_figures(store: Keeping) -> None:

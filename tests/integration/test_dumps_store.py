@@ -265,6 +265,7 @@ def test_room_is_wanted_for_the_dump_and_its_copy(store: Store, free: int, *, ta
     assert store.give(store.offer(name_of(1), b"x" * 10_000))["ok"]
     # Of another kind, later and larger.
     assert store.give(store.offer(name_of(1, database="other"), b"x" * 50_000))["ok"]
+    assert store.run("archive").returncode == 0
     store.sabotage(FREE.format(free=free))
     answer = store.give(store.offer(name_of(2)))
     assert answer["ok"] is taken, answer
@@ -457,9 +458,10 @@ def test_two_that_come_at_once_do_not_overrun_the_quota(tmp_path: Path) -> None:
     for day in (1, 2):
         (incoming / f"{name_of(day)}.partial").write_bytes(bytes(1000))
 
-    first.settle(1000)
     (incoming / f"{name_of(1)}.partial").rename(incoming / name_of(1))
-    with pytest.raises(DumpError, match="used up meanwhile") as refused:
+    first.settle(1000)
+    (incoming / f"{name_of(2)}.partial").rename(incoming / name_of(2))
+    with pytest.raises(DumpError, match="used up meanwhile: 1000 bytes lie there, this dump has 1000") as refused:
         second.settle(1000)
     assert not refused.value.final
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.dashboards import settings
 
 PROGRAM = Path(__file__).resolve().parents[2] / "roles" / "collector" / "files" / "freshness.py"
 
@@ -69,6 +70,52 @@ def test_a_row_of_the_future_does_not_count_as_fresh(look, sql):
     status, said = look(("public.a", "at", 60))
     assert status == 1
     assert "in the future" in said[0]
+
+
+@pytest.mark.parametrize("when", ["now() + interval '1 hour'", "'infinity'", "'-infinity'"])
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "date"])
+def test_one_row_with_a_wrong_date_hides_nothing_and_alarms_nobody(look, sql, when, kind):
+    """A date's last row may be of midnight: so a day is allowed."""
+    when = when.replace("hour", "week") if kind == "date" else when
+    sql(f"CREATE TABLE a (at {kind}); INSERT INTO a VALUES ({when}), (now() - interval '5 days')")  # noqa: S608 (made up)
+    status, said = look(("public.a", "at", 2 * 86400))
+    assert status == 1
+    assert "public.a is stale: 4" in said[0] or "public.a is stale: 5" in said[0]
+    sql("INSERT INTO a VALUES (now())")
+    assert look(("public.a", "at", 2 * 86400))[0] == 0
+
+
+def test_a_clock_that_is_a_little_ahead_counts(look, sql):
+    sql("CREATE TABLE a (at timestamptz); INSERT INTO a VALUES (now() + interval '2 minutes')")
+    assert look(("public.a", "at", 60))[0] == 0
+
+
+def test_an_index_serves_the_question(server, database, sql):
+    """On a large table nothing else answers in time."""
+    sql("CREATE TABLE a (at timestamptz); CREATE INDEX ON a (at); INSERT INTO a VALUES (now())")
+    asked = settings.lateness([{"table": "public.a", "column": "at", "max_age": 60}])
+    # One entry is read: Limit over an index's scan.
+    assert "Limit" in str(server.run(f"SET enable_seqscan = off; EXPLAIN {asked}", database=database))
+
+
+def test_the_alert_and_the_collectors_check_allow_the_same():
+    assert f'AHEAD = "{settings.AHEAD}"' in PROGRAM.read_text()
+
+
+def late(server, database, tables):
+    return {row[1]: float(row[2]) for row in server.run(settings.lateness(tables), database=database)}
+
+
+@pytest.mark.parametrize("when", ["now() + interval '1 week'", "'infinity'", "'-infinity'"])
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "date"])
+def test_the_alert_is_not_silenced_by_one_row_with_a_wrong_date(server, database, sql, when, kind):
+    tables = [{"table": "public.a", "column": "at", "max_age": 2 * 86400}]
+    sql(f"CREATE TABLE a (at {kind}); INSERT INTO a VALUES ({when})")  # noqa: S608 (made up)
+    assert late(server, database, tables)["public.a"] > 1e8, "there is no other row"
+    sql("INSERT INTO a VALUES (now() - interval '5 days')")
+    assert 86400 < late(server, database, tables)["public.a"] < 1e8
+    sql("INSERT INTO a VALUES (now())")
+    assert late(server, database, tables)["public.a"] < 0
 
 
 def test_names_are_quoted(look, sql):

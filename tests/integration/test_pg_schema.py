@@ -5,7 +5,11 @@ import itertools
 import re
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.postgres import schema, schema_server
+from ansible_collections.taaraxtak.production.plugins.module_utils.postgres import (
+    schema,
+    schema_server,
+    schema_statements,
+)
 from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.scratch import ScratchCluster
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server, run_module
 
@@ -203,6 +207,31 @@ def test_a_migration_that_would_leave_its_transaction_or_role_is_refused(make, s
     assert result.failed
     assert "the migration may not be run: line 2: " in result.msg
     assert not make().changed
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("SELECT E'a'\n'b\\''; COMMIT; --'\n", True),
+        ("SELECT e'a' -- c\r -- d\n\t'b\\''; COMMIT; --'\n", True),
+        ("SELECT E'a'\n'b\\';COMMIT; --', 1", False),
+        ("SELECT 'a'\n'b\\'; COMMIT; --'\n", True),
+        ("SELECT U&'a'\n'b\\0041'; COMMIT; --'\n", True),
+        ("SELECT N'a'\n'b\\'; COMMIT; --'\n", True),
+        ("SELECT B'1'\n'0'; COMMIT; --'\n", True),
+        ("SELECT E'a'';\n'; COMMIT; --'\n", True),
+    ],
+)
+def test_a_string_ends_where_the_server_ends_it(server, text, ends):
+    with contextlib.closing(server.connect("postgres")) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute("BEGIN")
+        cursor.execute(text)
+        # Whoever has met COMMIT is in no transaction any more.
+        assert (connection.info.transaction_status == 0) is ends
+    found = [statement.words[:1] for statement in schema_statements.split(text)]
+    assert found == ([("select",), ("commit",)] if ends else [("select",)])
 
 
 def test_a_migration_that_becomes_somebody_else_by_a_function_is_undone(make):

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.folder import Folder
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.manifest import Manifest, Trailer, encode
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.restore import drill
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.restore.developer import Copies
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.survey import survey
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
@@ -69,6 +70,14 @@ def failed(estate: Estate, capsys: pytest.CaptureFixture[str], name: str = "", *
     assert estate.drill(*([name] if name else []), **options) == 1
     assert estate.sandboxes.left() == []
     return capsys.readouterr().err
+
+
+def could_not(estate: Estate, capsys: pytest.CaptureFixture[str], name: str, **options: t.Any) -> str:
+    """What a drill says that can't be made here: against the dump nothing is written."""
+    said = failed(estate, capsys, name, **options)
+    assert f"{name} could not be drilled, which says nothing against it" in said
+    assert not (estate.archive / f"{name}.drill.json").exists()
+    return said
 
 
 def no(estate: Estate, name: str) -> list[str]:
@@ -197,9 +206,10 @@ def test_swapped_manifests_fail(simple: Estate, capsys: pytest.CaptureFixture[st
 
 
 def test_without_globals_the_roles_are_not_known(simple: Estate, capsys: pytest.CaptureFixture[str]) -> None:
+    (name,) = simple.names()
     for path in simple.archive.glob("*.globals.*"):
         path.unlink()
-    assert "no signed globals" in failed(simple, capsys)
+    assert "no signed globals" in could_not(simple, capsys, name)
 
 
 def test_a_row_that_the_copy_lost_fails_and_names_the_table(simple: Estate, capsys: pytest.CaptureFixture[str]) -> None:
@@ -252,25 +262,111 @@ def test_what_can_not_be_restored_fails_with_the_words_of_psql(
 def test_a_missing_extension_is_named(simple: Estate, capsys: pytest.CaptureFixture[str]) -> None:
     (name,) = simple.names()
     simple.forge(name, simple.text(name), extensions={"timescaledb": "2.0"})
-    assert "timescaledb is not on this host" in failed(simple, capsys)
+    assert "timescaledb is not on this host" in could_not(simple, capsys, name)
 
 
 def test_a_dump_of_a_newer_server_than_is_here_fails(simple: Estate, capsys: pytest.CaptureFixture[str]) -> None:
     (name,) = simple.names()
     simple.forge(name, simple.text(name), versions={"server": "99.1"})
-    assert "install postgresql-99" in failed(simple, capsys)
+    assert "install postgresql-99" in could_not(simple, capsys, name)
 
 
 def test_without_room_it_fails_before_anything_is_made(simple: Estate, capsys: pytest.CaptureFixture[str]) -> None:
+    (name,) = simple.names()
     simple.sandboxes.sabotage("cluster.SPACE_BASE = 1 << 60")
-    assert "bytes free" in failed(simple, capsys)
+    assert "bytes free" in could_not(simple, capsys, name)
 
 
 def test_without_a_sandbox_nothing_is_said_against_the_dump(simple: Estate, capsys: pytest.CaptureFixture[str]) -> None:
     (name,) = simple.names()
     simple.more = {"socket": str(simple.folder / "none")}
-    assert "could not be reached" in failed(simple, capsys)
+    assert "could not be reached" in could_not(simple, capsys, name)
+
+
+@pytest.mark.parametrize(
+    ("strike", "said"),
+    [
+        ("cluster.Cluster._make = lambda self: fail('initdb failed')", "initdb failed"),
+        ("cluster.Cluster._start = lambda self: fail('it did not start')", "did not start"),
+        ("sandbox.creation = lambda order: fail('invalid locale name')", "locale-gen"),
+        ("sandbox.Sandbox._create = lambda *given: fail('nothing goes')", "nothing goes"),
+    ],
+)
+def test_what_this_host_lacks_takes_nothing_from_a_verified_dump(
+    simple: Estate, capsys: pytest.CaptureFixture[str], strike: str, said: str
+) -> None:
+    (name,) = simple.names()
+    simple.sandboxes.sabotage(f"def fail(words):\n    raise ValueError(words)\n{strike}")
+    assert said in could_not(simple, capsys, name)
+    simple.sandboxes.sabotage("")
+    assert simple.drill() == 0
+    verified = simple.result(name)
+    simple.sandboxes.sabotage(f"def fail(words):\n    raise ValueError(words)\n{strike}")
+    assert said in failed(simple, capsys)
+    assert simple.result(name) == verified
+
+
+def test_a_disk_that_fills_up_meanwhile_is_the_hosts(simple: Estate, capsys: pytest.CaptureFixture[str]) -> None:
+    (name,) = simple.names()
+    planted(simple, name, b"DO $$BEGIN RAISE 'could not extend file: No space left on device'; END$$;")
+    assert "No space left" in could_not(simple, capsys, name)
+
+
+def test_a_drill_that_takes_too_long_says_nothing_against_the_dump(
+    simple: Estate, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (name,) = simple.names()
+    monkeypatch.setattr(drill, "LEAVING", 1.0)
+    simple.sandboxes.sabotage(HOLD)
+    simple.more = {"timeout": 5.0}
+    assert simple.drill() == 1
+    assert "took longer than 5 s" in capsys.readouterr().err
     assert not (simple.archive / f"{name}.drill.json").exists()
+    until(lambda: not simple.sandboxes.left(), "the sandbox that was cut off to remove everything")
+
+
+SQL_FAILS = (
+    "was = sandbox.Sandbox._load\n"
+    "def load(self, cluster, database, what, **options):\n"
+    "    was(self, cluster, database, what, **options)\n"
+    "    if what == 'the dump':\n"
+    "        raise sandbox.DumpError('the server went away')\n"
+    "sandbox.Sandbox._load = load"
+)
+
+
+def test_the_sandboxs_word_alone_takes_nothing_from_the_same_bytes_and_is_told(
+    simple: Estate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (name,) = simple.names()
+    assert simple.drill() == 0
+    verified = simple.result(name)
+    simple.sandboxes.sabotage(SQL_FAILS)
+    said = failed(simple, capsys)
+    assert "the server went away; it was verified" in said
+    assert simple.result(name) == verified
+    # Of other bytes the old result says nothing.
+    (simple.archive / f"{name}.drill.json").chmod(0o640)
+    simple.write(f"{name}.drill.json", json.dumps(verified | {"sha256": "0" * 64}).encode())
+    failed(simple, capsys)
+    assert no(simple, name) == ["the server went away"]
+
+
+def test_a_copy_that_is_not_equal_takes_the_verified_from_the_dump(
+    simple: Estate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (name,) = simple.names()
+    assert simple.drill() == 0
+    simple.sandboxes.sabotage(
+        "was = sandbox.Sandbox._dump\n"
+        "def strike(self, cluster, order, *options):\n"
+        "    with sandbox.session(cluster.login, order.database) as connection:\n"
+        "        connection.cursor().execute('DELETE FROM public.others WHERE n = 7')\n"
+        "    was(self, cluster, order, *options)\n"
+        "sandbox.Sandbox._dump = strike"
+    )
+    failed(simple, capsys)
+    assert "499 rows" in no(simple, name)[0]
 
 
 # --- Killed ----------------------------------------------------------------------------------------------------------
@@ -288,7 +384,8 @@ def test_killed_in_the_middle_the_sandbox_leaves_nothing_that_runs_and_the_next_
         "import os, signal\nsandbox.Sandbox._counts = lambda *given: os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert simple.drill(name) == 1
-    assert "went away" in no(simple, name)[0]
+    assert "went away" in capsys.readouterr().err
+    assert not (simple.archive / f"{name}.drill.json").exists()
     (left,) = simple.sandboxes.left()
     until(lambda: not running(left), "the server to end")
     simple.sandboxes.sabotage("")
@@ -305,7 +402,7 @@ def test_a_drill_that_is_killed_takes_the_sandbox_with_it(simple: Estate) -> Non
         child.kill()
     until(lambda: not simple.sandboxes.left(), "the sandbox to remove everything")
     # Those of other tests may run at the same time.
-    assert not running(str(simple.sandboxes.work))
+    until(lambda: not running(str(simple.sandboxes.work)), "its processes to end")
     assert not (simple.archive / f"{name}.drill.json").exists()
 
 
@@ -329,6 +426,41 @@ def planted(estate: Estate, name: str, statements: bytes) -> str:
     """The dump with *statements* in the place of its last ones, signed by production's own key."""
     end = b"\n--\n-- PostgreSQL database dump complete"
     return estate.forge(name, estate.text(name).replace(end, b"\n" + statements + b"\n" + end))
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda path: path.write_bytes(b"{"), "is not JSON"),
+        (lambda path: path.with_name(path.name.removesuffix(".manifest.json")).unlink(), "there are nothing"),
+        (None, "does not count"),
+    ],
+)
+def test_a_newer_dump_that_is_none_is_not_passed_over(
+    simple: Estate, capsys: pytest.CaptureFixture[str], harm: t.Callable[[Path], None] | None, said: str
+) -> None:
+    """Neither one that can't be read nor one with a wrong signature; the older one is verified all the same."""
+    (older,) = simple.names()
+    time.sleep(1)
+    newer = simple.dump()
+    path = simple.archive / f"{newer}.manifest.json"
+    path.chmod(0o640)
+    if harm is not None:
+        harm(path)
+    else:
+        manifest = json.loads(path.read_text())
+        manifest["signature"] = json.loads((simple.archive / f"{older}.manifest.json").read_text())["signature"]
+        path.write_text(json.dumps(manifest))
+    told = failed(simple, capsys)
+    assert f"it is newer than what is drilled of {simple.database}" in told
+    assert newer in told
+    assert said in told
+    assert simple.result(older)["ok"] is True
+    # What is older than the chosen one is for the check to say.
+    time.sleep(1)
+    simple.dump()
+    simple.drill()
+    assert "it is newer than" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("line", [b"\\! touch TARGET", b"SELECT 1 \\g |touch TARGET", b"\\i /etc/passwd"])
@@ -376,7 +508,10 @@ def test_a_hostile_statement_is_found_or_changes_nothing(
     status = simple.drill(name)
     said = capsys.readouterr()
     assert simple.sandboxes.left() == []
-    assert simple.result(name)["ok"] is (status == 0)
+    if (simple.archive / f"{name}.drill.json").exists():
+        assert simple.result(name)["ok"] is (status == 0)
+    else:
+        assert status == 1
     if b"TABLE" in statements or b"DELETE" in statements:
         assert status == 1, said.out
     # The next one begins anew.
@@ -411,6 +546,25 @@ def test_what_a_dump_runs_can_not_read_the_sandbox_itself(
     planted(simple, name, f"DO $do$BEGIN EXECUTE $x$COPY (SELECT 1) TO PROGRAM '{look}'$x$; END$do$;".encode())
     simple.drill(name)
     assert ("exit code 3" in capsys.readouterr().err) is read
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "sandbox.Sandbox._counts = lambda *given: 5",
+        "sandbox.Sandbox._counts = lambda *given: {'tables': 'many'}",
+        "sandbox.Sandbox._policy = lambda *given: 5",
+        "sandbox.Sandbox._policy = lambda *given: {'checked': True, 'problems': 5}",
+        "sandbox.Sandbox._policy = lambda *given: {'checked': True, 'trials': [[5]]}",
+    ],
+)
+def test_an_answer_that_is_none_fails_the_drill_of_this_dump_alone(
+    simple: Estate, capsys: pytest.CaptureFixture[str], statement: str
+) -> None:
+    (name,) = simple.names()
+    simple.sandboxes.sabotage(statement)
+    assert "in the sandbox's answer" in failed(simple, capsys)
+    assert no(simple, name)
 
 
 # --- The policy ------------------------------------------------------------------------------------------------------
@@ -572,6 +726,59 @@ def test_a_table_that_is_named_is_left_out_too(simple: Estate, copies: Path) -> 
     simple.more = {"developer": Copies(str(copies), ("public.facts",), "drill_reader")}
     assert simple.drill() == 0
     assert Manifest.read((copies / f"{name}.manifest.json").read_bytes()).trailer.tables == {}
+
+
+def test_what_lies_in_a_schema_that_the_reader_can_not_use_is_left_out(
+    simple: Estate, copies: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    simple.server.run(
+        "CREATE SCHEMA hidden; CREATE TABLE hidden.more (x int); INSERT INTO hidden.more VALUES (1);"
+        "GRANT SELECT ON hidden.more TO PUBLIC",
+        database=simple.database,
+    )
+    time.sleep(1)
+    name = simple.dump()
+    simple.drill()
+    assert list(Manifest.read((copies / f"{name}.manifest.json").read_bytes()).trailer.tables) == ["public.facts"]
+
+
+def test_a_table_that_is_excluded_later_goes_from_the_older_copies_too(
+    simple: Estate, copies: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (name,) = simple.names()
+    assert simple.drill() == 0
+    # Even where no new copy comes of it.
+    simple.more = {"developer": Copies(str(copies), ("public.facts",), "drill_reader"), "socket": "/nowhere"}
+    failed(simple, capsys)
+    assert list(copies.iterdir()) == []
+    simple.more = {"developer": Copies(str(copies), ("public.facts",), "drill_reader")}
+    assert simple.drill() == 0
+    assert (copies / name).exists()
+
+
+def test_what_the_reader_can_see_no_more_goes_from_the_older_copies_too(
+    simple: Estate, copies: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (older,) = simple.names()
+    assert simple.drill() == 0
+    assert simple.policy is not None
+    simple.policy["grants"][-1] = {
+        "to": ["drill_reader"],
+        "on": {"tables": "public.*", "except": ["public.*s"]},
+        "privileges": ["select"],
+    }
+    time.sleep(1)
+    newer = simple.dump()
+    assert simple.drill() == 0, capsys.readouterr().err
+    assert {path.name for path in copies.iterdir()} == {newer, f"{newer}.manifest.json"}
+    assert older not in {path.name for path in copies.iterdir()}
+
+
+def test_what_a_killed_drill_has_left_of_a_copy_is_swept(simple: Estate, copies: Path) -> None:
+    left = copies / "another_2026-01-01-00.00.00.sql.zst.partial"
+    left.write_bytes(b"half")
+    assert simple.drill() == 0
+    assert not left.exists()
 
 
 def test_a_copy_that_could_not_be_restored_is_not_made(

@@ -222,9 +222,10 @@ def test_a_store_that_stops_giving_is_given_up(shelf: Shelf, at: int) -> None:
         " time.sleep(60)"
     )
     started = time.monotonic()
-    with pytest.raises(DumpError, match=rf"nothing of {NAME} came for 0\.5 s"):
-        read(from_command([str(shelf.ssh)], name=str(NAME), idle=0.5))
-    assert time.monotonic() - started < 10
+    with pytest.raises(DumpError, match=rf"nothing of {NAME} came for 4 s"):
+        # A busy machine may need a second to start the store at all.
+        read(from_command([str(shelf.ssh)], name=str(NAME), idle=4))
+    assert time.monotonic() - started < 30
 
 
 # --- Readers that stop, wait, or are killed -------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.processes import DumpError
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.restore import server as server_module
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.restore.server import Needs
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.restore.server import Server as Restoring
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.restore.target import Permission, Target
@@ -88,6 +89,24 @@ def test_a_server_that_is_reached_by_loopback_is_known_by_its_hosts_name(refusin
         pass
     given = dataclasses.replace(production, into_production=True, typed=f"{name}.example.org")
     with Restoring(target, given):
+        pass
+
+
+def test_a_server_whose_host_makes_dumps_is_production_by_whatever_port_it_is_reached(
+    refusing: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forwarded port is a loopback address here, and nothing on this host says that production is behind it."""
+    name = socket.gethostname()
+    mark = Path(refusing.run("SHOW data_directory")[0][0]) / "PG_VERSION"
+    monkeypatch.setattr(server_module, "PRODUCTION_MARK", str(mark))
+    target = Target(host=str(refusing.cluster.socket))
+    for given in (None, Permission(into_production=True, typed="elsewhere"), Permission(typed=name)):
+        with pytest.raises(DumpError, match=f"runs on the production host {name}"), Restoring(target, given):
+            pass
+    with Restoring(target, Permission(into_production=True, typed=name)):
+        pass
+    monkeypatch.setattr(server_module, "PRODUCTION_MARK", f"{mark}.no")
+    with Restoring(target):
         pass
 
 

@@ -159,6 +159,24 @@ def test_a_database_that_can_not_be_swapped_stays_as_it_is(
     assert databases(fresh_server) == {"live", "live__previous"}
 
 
+def test_a_swap_that_fails_has_dropped_nothing(
+    restoring: Restoring, fresh_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value in (2, 3):
+        restore(restoring, DUMP % value, "live", keep_previous=2)
+    monkeypatch.setattr(swap, "LOCK_TIMEOUT", "500ms")
+    with contextlib.closing(fresh_server.connect("postgres")) as other, other.cursor() as cursor:
+        cursor.execute("BEGIN; COMMENT ON DATABASE live IS 'held'")
+        with pytest.raises(DumpError, match="live is as it was"):
+            restore(restoring, DUMP % 4, "live", keep_previous=0)
+        cursor.execute("ROLLBACK")
+
+    assert content(fresh_server, "live__previous") == 2
+    assert content(fresh_server, "live__previous_2") == 1
+    swapped, _text = restore(restoring, DUMP % 4, "live", keep_previous=0)
+    assert set(swapped.dropped) == {"live__previous", "live__previous_2", "live__previous_3"}
+
+
 def test_two_restores_at_a_time_are_refused(
     restoring: Restoring, fresh_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

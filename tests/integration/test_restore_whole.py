@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import signal
 import subprocess
@@ -95,6 +96,61 @@ def test_what_fails_after_the_proof_leaves_the_database_as_it_was(
     ):
         restoring.restore(server, plan(shop, options), options, **struck)
     assert (shop.rows(), shop.databases(), shop.leftovers()) == (0, {DATABASE}, [])
+
+
+def test_roles_that_were_made_for_a_restore_go_with_it(shop: Shop, options: restoring.Options) -> None:
+    def strike(*_given: t.Any) -> None:
+        raise ValueError("struck by lightning")
+
+    shop.server.run("DROP OWNED BY shop_reader; DROP ROLE shop_reader", database=DATABASE)
+    making = dataclasses.replace(options, create_roles=True)
+    there = "SELECT count(*) FROM pg_roles WHERE rolname = 'shop_reader'"
+    with Restoring(Target(host=str(shop.server.cluster.socket))) as server:
+        with pytest.raises(DumpError, match=f"the database {DATABASE} is as it was$"):
+            restoring.restore(server, plan(shop, making), making, commit=strike)
+        assert shop.server.run(there) == [(0,)]
+        assert restoring.restore(server, plan(shop, making), making).roles == ("shop_reader",)
+    assert shop.server.run(there) == [(1,)]
+
+
+def test_who_could_connect_can_afterwards_and_settings_stay(shop: Shop, options: restoring.Options) -> None:
+    shop.server.run(
+        f"""
+        CREATE ROLE other;
+        REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC;
+        GRANT CONNECT ON DATABASE {DATABASE} TO shop_reader;
+        GRANT CREATE ON DATABASE {DATABASE} TO other WITH GRANT OPTION;
+        ALTER DATABASE {DATABASE} SET work_mem = '8MB';
+        ALTER DATABASE {DATABASE} SET search_path = "$user", public, "a, ""b", 'C; DROP';
+        ALTER DATABASE {DATABASE} SET "own.setting" = 'it''s {{}} %s "x", y';
+        ALTER ROLE other IN DATABASE {DATABASE} SET statement_timeout = '30s';
+        ALTER DATABASE {DATABASE} CONNECTION LIMIT 17
+        """
+    )
+
+    def found(database: str) -> list[t.Any]:
+        return shop.server.run(
+            """
+            SELECT datconnlimit,
+                   (SELECT array_agg((grantee::regrole, privilege_type, is_grantable)::text ORDER BY 1)
+                      FROM aclexplode(datacl)),
+                   (SELECT array_agg((setrole::regrole, setconfig)::text ORDER BY 1)
+                      FROM pg_db_role_setting WHERE setdatabase = d.oid)
+              FROM pg_database d WHERE datname = %s
+            """,
+            values=[database],
+        )
+
+    before = found(DATABASE)
+    with Restoring(Target(host=str(shop.server.cluster.socket))) as server:
+        restoring.restore(server, plan(shop, options), options)
+        assert found(DATABASE) == before
+        assert found(f"{DATABASE}__previous") == before
+        # Where nothing was ever said, everybody may connect.
+        shop.server.run("CREATE DATABASE unsaid")
+        options = dataclasses.replace(options, database="unsaid")
+        restoring.restore(server, plan(shop, options), options)
+    assert shop.server.run("SELECT has_database_privilege('other', 'unsaid', 'CONNECT')") == [(True,)]
 
 
 def test_a_failure_after_the_swap_is_not_called_undone(
@@ -240,6 +296,22 @@ def test_make_restore_restores_into_an_own_server(shop: Shop) -> None:
     assert shop.rows() == 2000
 
 
+def test_an_empty_name_is_no_database_of_the_url(shop: Shop) -> None:
+    """As whoever calls the command itself may say it."""
+    utils = TOOL.parents[1] / "plugins" / "module_utils"
+    program = f"import sys; sys.path.insert(0, {str(utils)!r}); from dumps.restore import command; command.main()"
+    words = [f"--file={shop.folder / 'own.sql'}", "--unproved", "--into="]
+    url = f"postgresql:///{DATABASE}?host={shop.server.cluster.socket}"
+    environment = {"PATH": f"{shop.server.cluster.bindir}:/usr/bin:/bin", "PGURL": url}
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert "the database to restore into has no name: name it; nothing was changed" in done.stderr
+    assert (shop.rows(), shop.databases()) == (0, {DATABASE})
+
+
 def test_make_restore_checks_and_does_nothing(shop: Shop) -> None:
     process = run(shop, DUMP="own.sql", UNPROVED="1", CHECK="1", INTO="elsewhere")
 
@@ -260,6 +332,11 @@ def test_make_restore_checks_and_does_nothing(shop: Shop) -> None:
         ("", {"DUMP": "own.sql", "STORE": "me@host"}, "not allowed with argument"),
         ("", {"STORE": "me@host"}, "name the file"),
         ("", {"DUMP": "own.sql", "UNPROVED": "1", "INTO": "postgres"}, "PostgreSQL's own database"),
+        ("", {"DUMP": "own.sql", "UNPROVED": "1", "INTO": ""}, "INTO is given and is empty: say what it is, or leave"),
+        ("", {"DUMP": "own.sql", "UNPROVED": "1", "SIGNERS": ""}, "SIGNERS is given and is empty"),
+        ("", {"DUMP": "own.sql", "UNPROVED": "0"}, "UNPROVED is 1, or it is left out: '0' is neither"),
+        ("", {"DUMP": "own.sql", "UNPROVED": "1", "CHECK": "no"}, "CHECK is 1, or it is left out: 'no' is neither"),
+        ("", {"DUMP": "own.sql", "UNPROVED": ""}, "has no manifest"),
     ],
 )  # fmt: skip
 def test_make_restore_refuses_in_a_sentence(shop: Shop, url: str, words: dict[str, str], sentence: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from faults.accounts import HOSTILE, PLANTED
 from faults.hosts import Files
 from faults.running import WHOLE, Fault, Seen, measure
 from faults.table import FAULTS, QUICK
@@ -106,3 +107,9 @@ def test_every_fault_has_a_name_and_a_reason_of_its_own():
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
     assert all(fault.words for fault in FAULTS)
     assert 10 <= len(QUICK) <= 15
+
+
+def test_what_a_hostile_environment_leads_to_is_made():
+    """A variable that leads nowhere proves nothing."""
+    folder = "/tmp/faultbed/"
+    assert {value.removeprefix(folder) for value in HOSTILE.values() if value.startswith(folder)} <= PLANTED.keys()

@@ -199,3 +199,46 @@ def play() -> t.Callable[..., str]:
         return done.stdout
 
     return run
+
+
+# A request to Grafana from its own host, where alone it listens. The password goes in by a file and stays there.
+GRAFANA_ASKED = """
+import base64, json, sys, urllib.error, urllib.request
+method, path, body, user = sys.argv[1:]
+password = open("/etc/grafana/secrets/admin_password").read().strip()
+request = urllib.request.Request("http://127.0.0.1:3000" + path, data=body.encode() or None, method=method)
+request.add_header("Content-Type", "application/json")
+if user == "admin":
+    request.add_header("Authorization", "Basic " + base64.b64encode(("admin:" + password).encode()).decode())
+try:
+    with urllib.request.urlopen(request) as answer:
+        print(json.dumps({"status": answer.status, "json": json.load(answer)}))
+except urllib.error.HTTPError as error:
+    print(json.dumps({"status": error.code, "json": json.load(error)}))
+"""
+
+
+@pytest.fixture(scope="session")
+def ask(production: t.Any) -> t.Callable[..., tuple[int, t.Any]]:
+    """A function that asks Grafana: its status and its answer."""
+
+    def request(method: str, path: str, body: object = None, user: str = "admin") -> tuple[int, t.Any]:
+        given = json.dumps(body) if body is not None else ""
+        said = json.loads(
+            production.check_output("python3 -c %s %s %s %s %s", GRAFANA_ASKED, method, path, given, user)
+        )
+        return said["status"], said["json"]
+
+    return request
+
+
+@pytest.fixture(scope="session")
+def new_token(ask: t.Callable[..., tuple[int, t.Any]]) -> t.Callable[[str], str]:
+    """A function that makes a token of a role, of a service account of its own."""
+
+    def make(role: str) -> str:
+        status, account = ask("POST", "/api/serviceaccounts", {"name": f"{role} {time.monotonic_ns()}", "role": role})
+        assert status in (200, 201), account
+        return str(ask("POST", f"/api/serviceaccounts/{account['id']}/tokens", {"name": "test"})[1]["key"])
+
+    return make

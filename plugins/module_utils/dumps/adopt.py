@@ -190,10 +190,10 @@ class Adopter:
             if self._archive.stat(name.manifest) is None:
                 # Without a manifest it is no dump: of a run that was killed.
                 self._archive.unlink(str(name))
-            self._room.settle(trailer.bytes)
             share(target, group)
             share(manifest)
             publication.publish(str(name))
+            self._room.settle(trailer.bytes)
             publication.publish(name.manifest)
             publication.committed = True
 

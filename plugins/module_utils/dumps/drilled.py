@@ -18,6 +18,8 @@ from .reader import Reader
 class Drilled:
     """The result of a drill. ``problems`` are sentences that name the table, none where ``ok``.
 
+    ``sha256`` is that of the dump that was drilled, as it is stored.
+
     ``tables`` and ``rows`` are the copy's, ``ddl`` how its statements compare, ``counts`` what it holds by kind,
     ``versions`` the servers' that made the dump and the copy, ``policy`` what became of the access policy.
     """
@@ -25,6 +27,7 @@ class Drilled:
     ok: bool
     finished: dt.datetime
     started: str = ""
+    sha256: str = ""
     seconds: float = 0.0
     tables: int = 0
     rows: int = 0
@@ -43,6 +46,7 @@ class Drilled:
             ok=reader.take("ok", bool),
             finished=read_utc(reader.time("finished")),
             started=reader.take("started", str, default=""),
+            sha256=reader.take("sha256", str, default=""),
             seconds=float(reader.take("seconds", float, default=0.0)),
             tables=reader.take("tables", int, default=0),
             rows=reader.take("rows", int, default=0),

@@ -84,6 +84,8 @@ def add_verbs(verbs: t.Any) -> None:
 def run(given: argparse.Namespace, config: str = CONFIG) -> int:
     """Do the verb that was *given*; the exit status."""
     settings, now = None, dt.datetime.now(dt.UTC)
+    if given.verb == "tell":
+        return _tell_of(given.unit, config)
     try:
         settings = read_settings(Settings, config)
         return _do(given, settings, now)
@@ -128,9 +130,6 @@ def _do(given: argparse.Namespace, settings: Settings, now: dt.datetime) -> int:
             settings.archive, _signers(settings), settings.zstd, settings.reserve_bytes, settings.expect
         )
         return drilling.run(place, settings.drill, given.names, now)
-    if given.verb == "tell":
-        lines = _about(given.unit)
-        return int(not notify.tell(PROGRAM, f"{given.unit} failed", ok=False, lines=lines, path=settings.notify_file))
     return _adopt(settings, now, given.paths, only_list=given.list)
 
 
@@ -265,8 +264,15 @@ def write_whole(path: str, text: str, mode: int) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _about(unit: str) -> list[str]:
-    return [f"journalctl -u {unit} -n 50 tells more"]
+def _tell_of(unit: str, config: str) -> int:
+    """The verb ``tell``: settings that are wrong may be why the unit failed, and must not keep that from anybody."""
+    lines, path = [f"journalctl -u {unit} -n 50 tells more"], notify.CONFIG
+    try:
+        path = read_settings(Settings, config).notify_file
+    except ValueError as error:
+        say(PROGRAM, str(error), error=True)
+        lines.append(str(error))
+    return int(not notify.tell(PROGRAM, f"{unit} failed", ok=False, lines=lines, path=path))
 
 
 # Adopt

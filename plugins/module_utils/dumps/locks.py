@@ -1,7 +1,7 @@
 # Copyright (c) The taaraxtak.production authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who waits for whom: the lock beside a folder, and how many transfers one key may have at once.
+"""Who waits for whom: the lock beside a folder, how many transfers one key may have at once, and which are one key's.
 
 Whoever may open a file for reading may hold its lock, and a folder's readers may open the folder. So the lock is a file
 of its own, beside the folder, that nobody but the folder's owner may open.
@@ -29,6 +29,8 @@ PAUSE = 0.05
 KEY_FILE = "SSH_USER_AUTH"
 # One line with a key has less.
 KEY_LIMIT = 1 << 14
+# struct flock: type, whence, start, length, and a process id that is not used.
+_LOCK = "hhqqi4x"
 
 
 def lock_of(folder: str) -> str:
@@ -75,7 +77,7 @@ def seat(folder: str, owner: int, key: str, number: int) -> t.Iterator[None]:
     """
     descriptor = _opened(lock_of(folder), owner, os.O_RDWR)
     try:
-        first = int.from_bytes(hashlib.sha256(key.encode()).digest()[:5], "big") * number
+        first = mark_of(key) * number
         if not any(_locked(descriptor, first + each) for each in range(number)):
             raise DumpError(
                 f"{number} transfers of this key are under way, and no more may be at once: see whether another run of "
@@ -84,6 +86,23 @@ def seat(folder: str, owner: int, key: str, number: int) -> t.Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def mark(descriptor: int, key: str) -> None:
+    """Mark the file that is being written here as the *key*'s, until it is closed: one byte of it is locked."""
+    _locked(descriptor, mark_of(key))
+
+
+def mark_of(key: str) -> int:
+    """The number that stands for a key."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:5], "big")
+
+
+def marked(descriptor: int) -> int | None:
+    """The mark of whoever writes the file, None where there is none."""
+    wanted = struct.pack(_LOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    kind, _whence, start, _length, _process = struct.unpack(_LOCK, fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, wanted))
+    return None if kind == fcntl.F_UNLCK else int(start)
 
 
 def asking_key() -> str:
@@ -127,8 +146,7 @@ def _made(path: str, owner: int, flags: int) -> int:
 
 
 def _locked(descriptor: int, byte: int) -> bool:
-    # struct flock: type, whence, start, length, and a process id that is not used.
-    wanted = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
+    wanted = struct.pack(_LOCK, fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
     try:
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, wanted)
     except (BlockingIOError, PermissionError):

@@ -20,15 +20,15 @@ from .config import MAY_BE_EMPTY
 from .frames import FRAME_LIMIT
 from .guard import Guard, Task
 from .names import GLOBALS, DumpName
-from .postgres import APPLICATION, CONNECTION_CHECK, NO_TIMEOUTS
+from .postgres import APPLICATION, CONNECTION_CHECK, NO_TIMEOUTS, WRITTEN_ALIKE
 from .processes import GRACE, PIPE_SIZE, Child, DumpError, write_all
 
 # None of the caller's PG* variables, no agent, no home. A dump and that of its copy must write a value alike, whatever
-# server, database and role have set: pg_dump itself sets neither the time zone nor how bytea is written.
+# server, database and role have set; pg_dump does not set the time zone either.
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "LC_ALL": "C.UTF-8",
-    "PGOPTIONS": f"{CONNECTION_CHECK} {NO_TIMEOUTS} -c bytea_output=hex -c datestyle=ISO",
+    "PGOPTIONS": f"{CONNECTION_CHECK} {NO_TIMEOUTS} {WRITTEN_ALIKE}",
     "PGTZ": "UTC",
     "PGAPPNAME": APPLICATION,
 }
@@ -73,7 +73,9 @@ class Settings:
             DumpName(database, dt.datetime.now(dt.UTC))
         if GLOBALS in self.databases or len(set(self.databases)) != len(self.databases):
             raise ValueError(f"databases must name each database once, and none may be called {GLOBALS}")
-        if self.recipients and len(set(self.recipients)) < FEWEST_RECIPIENTS:
+        # The key alone: what is behind it is a comment.
+        keys = {tuple(recipient.split()[:2]) for recipient in self.recipients}
+        if keys and len(keys) < FEWEST_RECIPIENTS:
             raise ValueError(
                 f"recipients must hold {FEWEST_RECIPIENTS} different keys at least: whoever loses the only one loses "
                 "the dumps"

@@ -31,6 +31,8 @@ CONNECTION_CHECK = "-c client_connection_check_interval=1000"
 NO_TIMEOUTS = (
     "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0"
 )
+# pg_dump itself says neither how bytea and money are written nor which names are quoted in a view's text.
+WRITTEN_ALIKE = "-c bytea_output=hex -c datestyle=ISO -c lc_monetary=C -c quote_all_identifiers=off"
 _OPTIONS = (
     f"{CONNECTION_CHECK} {NO_TIMEOUTS} -c row_security=off -c search_path= -c jit=off -c synchronize_seqscans=off "
     "-c max_parallel_workers_per_gather=0"

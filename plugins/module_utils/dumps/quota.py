@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import stat
 import time
 import typing as t
 
+from . import locks
 from .folder import Folder
 from .names import MANIFEST_SUFFIX, PARTIAL_SUFFIX, DumpName, manifest_owner
 from .processes import DumpError, FinalError
@@ -34,12 +36,13 @@ class Limits:
 
 
 class Room:
-    """The room that is left in the two folders of the store."""
+    """The room that is left in the two folders of the store, for what the *key* brings."""
 
-    def __init__(self, limits: Limits, incoming: Folder, archive: Folder) -> None:
+    def __init__(self, limits: Limits, incoming: Folder, archive: Folder, key: str = "") -> None:
         self._limits = limits
         self._incoming = incoming
         self._archive = archive
+        self._key = key
         # What lies there, before the dump that is coming.
         self._used = 0
         self._expected = 0
@@ -72,10 +75,15 @@ class Room:
         self._expected = self._last_sizes().get(name.artefact, 0) * GROWTH[0] // GROWTH[1]
         self.check(0)
 
-    def settle(self, size: int) -> None:
-        """DumpError where, once all of its *size* bytes are here, others that came meanwhile have used the quota up.
+    def mark(self, descriptor: int) -> None:
+        """Let others see whose the data's partial is."""
+        locks.mark(descriptor, self._key)
 
-        To be called where nobody else gives a name: what has names is then never more than the quota.
+    def settle(self, size: int) -> None:
+        """DumpError where, now that its *size* bytes have a name, others that came meanwhile have used the quota up.
+
+        To be called once the data has its name, and before its manifest has: who gives names elsewhere holds another
+        lock, and of two that named at once the later sees both, withdraws its name, and the quota holds. Both may.
         """
         used = 0
         for folder in (self._incoming, self._archive):
@@ -83,10 +91,10 @@ class Room:
                 found = folder.stat(file)
                 if found is not None and stat.S_ISREG(found.st_mode) and not file.endswith(PARTIAL_SUFFIX):
                     used += found.st_size
-        if used + size > self._limits.all:
+        if used > self._limits.all:
             raise DumpError(
-                f"the store's quota was used up meanwhile: {used} bytes lie there, this dump has {size}, and all may "
-                f"have {self._limits.all}"
+                f"the store's quota was used up meanwhile: {used - size} bytes lie there, this dump has {size}, and "
+                f"all may have {self._limits.all}"
             )
 
     def within(self, size: int) -> None:
@@ -123,26 +131,67 @@ class Room:
         """DumpError where the archive has no room for a dump of *size* bytes of which so many are *written* there."""
         if not written:
             self._used = sum(_sizes(self._incoming)) + sum(_sizes(self._archive))
+            self._expected = size
         self.within(written)
         if self._used + size > self._limits.all:
             raise FinalError(
                 f"the store's quota is used up: {self._used} bytes lie there, this dump has or may have {size}, and "
                 f"all may have {self._limits.all}"
             )
-        self._enough(self._archive, size - written)
+        needed = size - written
+        # As in `check`: what was promised to transfers is theirs.
+        if not written or written > self._expected:
+            coming, copies = self._promised()
+            if self._used + size + coming > self._limits.all:
+                raise DumpError(
+                    f"the store's quota would be used up: {self._used} bytes lie there, this dump has or may have "
+                    f"{size}, those that are coming {coming} more, and all may have {self._limits.all}"
+                )
+            needed += copies + (coming if self._archive.device() == self._incoming.device() else 0)
+        self._enough(self._archive, needed)
 
     def _promised(self) -> tuple[int, int]:
-        """What the other transfers that are under way may still write, and what their copies will have."""
-        coming = copies = 0
+        """What the other transfers that are under way may still write, and what is yet to be copied of all that came.
+
+        A key is promised one dump of each artefact: what it began before, and what it begins again after its network
+        broke, hold no more. So an earlier attempt at this dump holds nothing against it.
+        """
+        held: dict[tuple[str, int | str], tuple[int, int]] = {}
         last = self._last_sizes()
         for file in self._incoming.names():
             name, found = _owner(file), self._incoming.stat(file)
             if not file.endswith(PARTIAL_SUFFIX) or name is None or found is None or name == self._name:
                 continue
-            if self._incoming.live(file):
-                whole = max(found.st_size, last.get(name.artefact, 0) * GROWTH[0] // GROWTH[1])
-                coming, copies = coming + whole - found.st_size, copies + whole
-        return coming, copies
+            if not self._incoming.live(file):
+                continue
+            mark = self._mark(file)
+            # One that is not marked yet stands for itself.
+            whose = name.artefact, file if mark is None else mark
+            if self._name is not None and whose == (self._name.artefact, locks.mark_of(self._key)):
+                continue
+            whole = max(found.st_size, last.get(name.artefact, 0) * GROWTH[0] // GROWTH[1])
+            coming, copies = held.get(whose, (0, 0))
+            held[whose] = max(coming, whole - found.st_size), max(copies, whole)
+        return sum(coming for coming, _ in held.values()), sum(copies for _, copies in held.values()) + self._waiting()
+
+    def _waiting(self) -> int:
+        """What is yet to be written of the copies of what came in and has its names."""
+        waiting = 0
+        for name in filter(None, map(manifest_owner, self._incoming.names())):
+            data, copy = self._incoming.stat(str(name)), self._archive.stat(f"{name}{PARTIAL_SUFFIX}")
+            if data is not None and self._archive.stat(name.manifest) is None:
+                waiting += max(0, data.st_size - (copy.st_size if copy is not None else 0))
+        return waiting
+
+    def _mark(self, file: str) -> int | None:
+        """The mark of the key that brings *file*."""
+        with contextlib.suppress(OSError):
+            descriptor = self._incoming.open(file)
+            try:
+                return locks.marked(descriptor)
+            finally:
+                os.close(descriptor)
+        return None
 
     def _last_sizes(self) -> dict[str, int]:
         """For each artefact the size of the dump that came last."""

@@ -94,6 +94,7 @@ class Reception:
                 self._file = self._publication.create(str(name))
             except FileExistsError:
                 raise DumpError(f"{name} is being received already") from None
+            self._room.mark(self._file)
         self._name = name
 
     def _write(self, content: bytes) -> None:
@@ -125,10 +126,10 @@ class Reception:
         write_all(descriptor, encode(manifest.document()), b"\n")
         os.fsync(descriptor)
         with self._incoming.alone():
-            self._room.settle(self._size)
             # Up to the answer: interrupted in between, it would deny a dump that is there.
             hold_signals()
             self._publication.publish(str(name))
+            self._room.settle(self._size)
             self._publication.publish(name.manifest)
             self._publication.committed = True
         return Ack(name=str(name), bytes=trailer.bytes, sha256=trailer.sha256)

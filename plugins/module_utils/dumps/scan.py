@@ -67,6 +67,8 @@ class Scanned:
     tables: dict[str, TableData]
     sequences: dict[str, SequenceValue]
     ddl: Ddl
+    # Of the tables that were to be summed in any order.
+    sums: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 def qualified(schema: str, name: str) -> str:
@@ -86,6 +88,22 @@ class _Table:
         self.rows = 0
         self.bytes = 0
         self.digest = hashlib.sha256()
+        self.sum: RowSum | None = None
+
+
+class RowSum:
+    """The sum of the SHA-256 of each row, modulo 2^256: the same in whatever order they come."""
+
+    def __init__(self) -> None:
+        self.value = 0
+        self._held = b""
+
+    def add(self, piece: bytes | memoryview) -> None:
+        """Take the next piece, which may end within a row."""
+        *rows, self._held = (self._held + piece).split(b"\n")
+        for row in rows:
+            self.value += int.from_bytes(hashlib.sha256(row).digest(), "big")
+        self.value %= 1 << 256
 
 
 class Scanner:
@@ -95,7 +113,9 @@ class Scanner:
     complete: t.ClassVar[bytes] = COMPLETE
     captured: t.ClassVar[tuple[bytes, ...]] = (b"COPY ", b"SELECT pg_catalog.setval(")
 
-    def __init__(self) -> None:
+    def __init__(self, unordered: t.Collection[str] = ()) -> None:
+        # The tables whose rows are summed in any order too.
+        self._unordered = unordered
         # All statements of the schema.
         self.statements = Statements()
         # Where its \restrict and \unrestrict lines begin and end, in bytes from the beginning; may be cleared.
@@ -152,7 +172,8 @@ class Scanner:
             name: TableData(rows=table.rows, bytes=table.bytes, sha256=table.digest.hexdigest())
             for name, table in self._tables.items()
         }
-        return Scanned(raw_bytes=self._raw_bytes, tables=tables, sequences=self._sequences, ddl=self.statements.ddl())
+        sums = {name: table.sum.value for name, table in self._tables.items() if table.sum is not None}
+        return Scanned(self._raw_bytes, tables, self._sequences, self.statements.ddl(), sums)
 
     # Inside a COPY block
 
@@ -185,7 +206,10 @@ class Scanner:
         if self._table is not None and end > start:
             self._table.rows += text.count(b"\n", start, end)
             self._table.bytes += end - start
-            self._table.digest.update(text if (start, end) == (0, len(text)) else memoryview(text)[start:end])
+            piece = text if (start, end) == (0, len(text)) else memoryview(text)[start:end]
+            self._table.digest.update(piece)
+            if self._table.sum is not None:
+                self._table.sum.add(piece)
             self._line_start = text[end - 1] == 0x0A
 
     # Between the blocks
@@ -241,6 +265,8 @@ class Scanner:
         if copy is not None:
             self._block = qualified(unquote(copy[1]), unquote(copy[2]))
             self._table = self._tables.setdefault(self._block, _Table())
+            if self._block in self._unordered and self._table.sum is None:
+                self._table.sum = RowSum()
             self._line_start = True
             return
         setval = _SETVAL.fullmatch(statement)

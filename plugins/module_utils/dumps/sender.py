@@ -77,30 +77,36 @@ def send(
 ) -> list[Result]:
     """Bring *artefacts* to *stores*, one store after the other; *tell* hears of each as soon as it is certain."""
     results: list[Result] = []
-    rest = [store for store in settings.stores if store.name in stores]
+    # Those of which nothing was told yet: a signal may come between any two lines.
+    rest = [Delivery(settings, store, progress, interruption) for store in settings.stores if store.name in stores]
+
+    def report(delivery: Delivery) -> None:
+        for result in delivery.results.values():
+            results.append(result)
+            tell(result)
+
     try:
         while rest:
-            delivery = Delivery(settings, rest.pop(0), progress, interruption)
-            try:
-                delivery.run(artefacts)
-            except InterruptedRunError as error:
-                delivery.give_up(error)
-                raise
-            except (DumpError, ValueError, OSError) as error:
-                # The next store gets its dumps all the same.
-                delivery.give_up(error)
-            finally:
-                interruption.hold()
-                for result in delivery.results.values():
-                    results.append(result)
-                    tell(result)
-                interruption.release()
-    except InterruptedRunError as error:
-        for result in [Result(store.name, artefact) for store in rest for artefact in artefacts]:
-            result.not_begun(error)
-            tell(result)
+            _bring(rest[0], artefacts)
+            interruption.hold()
+            report(rest.pop(0))
+            interruption.release()
+    except Exception as error:
+        for delivery in rest:
+            delivery.give_up(error, artefacts)
+            report(delivery)
         raise
     return results
+
+
+def _bring(delivery: Delivery, artefacts: t.Sequence[str]) -> None:
+    """Whatever goes wrong, unless this run was asked to end: the next store gets its dumps all the same."""
+    try:
+        delivery.run(artefacts)
+    except InterruptedRunError:
+        raise
+    except (DumpError, ValueError, OSError) as error:
+        delivery.give_up(error)
 
 
 def main(config: str = CONFIG) -> int:

@@ -22,6 +22,7 @@ import syslog
 import time
 import types
 import typing as t
+from pathlib import Path
 
 from .archive import Archiver, Outcome
 from .config import MAY_BE_EMPTY, read_settings
@@ -51,6 +52,8 @@ from .survey import drill_of
 
 PROGRAM = "dump-store"
 CONFIG = "/etc/taaraxtak/dump-store.json"
+# The unit that refuses: what it said is told where it fails.
+ARCHIVER = "taaraxtak-dumps-archive.service"
 STDIN, STDOUT, STDERR = 0, 1, 2
 # What a stranger's command may have in the log and in an answer.
 SHOWN = 200
@@ -95,8 +98,9 @@ def receive(settings: Settings) -> Ack:
         a_day=settings.quota_dumps,
     )
     clock = Clock(idle=settings.idle_timeout, overall=settings.overall_timeout)
-    room, signers = Room(limits, incoming, archive), Signers(settings.signers, settings.keygen)
-    with seat(incoming.path, incoming.owner(), asking_key(), settings.at_once):
+    key = asking_key()
+    room, signers = Room(limits, incoming, archive, key), Signers(settings.signers, settings.keygen)
+    with seat(incoming.path, incoming.owner(), key, settings.at_once):
         return Reception(incoming, archive, room, signers, clock).run()
 
 
@@ -223,7 +227,9 @@ def show(folders: t.Sequence[Folder], *, as_json: bool, drills: bool = False, cl
             say(PROGRAM, sentence, error=True)
     else:
         clock.write(STDOUT, "writing the list", text.encode())
-        clock.write(STDERR, "writing what is wrong", *(f"{PROGRAM}: {sentence}\n".encode() for sentence in wrong))
+        # As one part: a write takes but 1024.
+        complaint = "".join(f"{PROGRAM}: {sentence}\n" for sentence in wrong)
+        clock.write(STDERR, "writing what is wrong", complaint.encode())
     return 1 if wrong else 0
 
 
@@ -257,8 +263,8 @@ def _tell(settings: Settings, outcome: Outcome) -> bool:
         say(PROGRAM, f"archived {name}")
     told = Told(settings.refusals, dt.datetime.now(dt.UTC))
     new = told.new(outcome.refused)
-    for name in new:
-        say(PROGRAM, f"{name} is not archived: {outcome.refused[name]}", error=True)
+    for name, reason in new.items():
+        say(PROGRAM, f"{name} is not archived: {reason}", error=True)
     noted = told.note(new) if new else None
     if noted is not None:
         try:
@@ -266,6 +272,16 @@ def _tell(settings: Settings, outcome: Outcome) -> bool:
         except OSError as error:
             say(PROGRAM, f"what was told could not be noted, so it is told again: {error}", error=True)
     return not new
+
+
+def _forget(config: str) -> None:
+    """Nobody heard of what the archiver refused, so it is told at its next run."""
+    try:
+        path = read_settings(Settings, config).refusals
+        if path:
+            Path(path).unlink(missing_ok=True)
+    except (ValueError, OSError) as error:
+        say(PROGRAM, f"what the archiver refused could not be noted as untold: {error}", error=True)
 
 
 class _InterruptedError(SystemExit):
@@ -306,7 +322,10 @@ def main(config: str = CONFIG, keeping: str = KEEPING) -> int:
     for number in ENDING_SIGNALS:
         signal.signal(number, _interrupted if given.verb == "ssh" else _ended)
     if given.verb in KEEPER_VERBS:
-        return keep(given, keeping)
+        status = keep(given, keeping)
+        if given.verb == "tell" and status and given.unit == ARCHIVER:
+            _forget(config)
+        return status
     if given.verb == "ssh":
         return answer(lambda: over_ssh(read_settings(Settings, config), asked))
     try:

@@ -26,9 +26,6 @@ from .transfer import (
     ask,
 )
 
-# Between how its last attempt ended and why there was no further one.
-_NO_FURTHER = "; it was not tried again, because "
-
 
 @dataclasses.dataclass(frozen=True)
 class Store:
@@ -79,6 +76,8 @@ class Result:
     trailer: Trailer | None = None
     signature: bytes = b""
     unsettled: list[tuple[Trailer, bytes]] = dataclasses.field(default_factory=list)
+    tried: str = ""
+    """How the attempts ended that were made: the part of ``reason`` that no later sentence takes the place of."""
 
     @property
     def ok(self) -> bool:
@@ -86,23 +85,26 @@ class Result:
 
     def stored(self, trailer: Trailer, signature: bytes) -> None:
         """The store has said that it holds this one."""
-        self.trailer, self.signature, self.reason = trailer, signature, ""
+        self.trailer, self.signature, self.reason, self.tried = trailer, signature, "", ""
         self.final, self.unknown, self.unsettled = False, False, []
 
     def failed(self, error: Exception) -> None:
         """Another attempt did not bring it. What may be there all the same stays so."""
-        self.reason = f"{self.reason}; then: {error}" if self.unknown else str(error)
+        self.reason = self.tried = f"{self.tried}; then: {error}" if self.unknown else str(error)
         self.final = isinstance(error, DumpError) and error.final
         if isinstance(error, UnknownOutcomeError):
             self.trailer, self.signature, self.unknown = error.trailer, error.signature, True
             self.unsettled.append((error.trailer, error.signature))
 
-    def not_begun(self, error: Exception) -> None:
-        """Something else, which is the *error*, kept it from being begun or tried again."""
-        if not self.attempts:
+    def not_begun(self, error: Exception, attempt: int = 0) -> None:
+        """Something else, which is the *error*, kept it from being begun in this *attempt*, 0 where none follows."""
+        if not self.tried:
             self.reason = f"it was not begun, because {error}"
-        elif str(error) not in self.reason:
-            self.reason = f"{self.reason.partition(_NO_FURTHER)[0]}{_NO_FURTHER}{error}"
+        elif str(error) in self.tried:
+            self.reason = self.tried
+        else:
+            words = f"in attempt {attempt} it was not begun" if attempt else "it was not tried again"
+            self.reason = f"{self.tried}; {words}, because {error}"
 
     def line(self) -> str:
         """For the journal."""
@@ -165,7 +167,7 @@ class Delivery:
                 self._progress.say(self._again(lacking, attempt), error=True)
                 time.sleep(delays[attempt - 1])
                 lacking = [artefact for artefact in lacking if not self._came_after_all(self.results[artefact])]
-            self._attempt(lacking)
+            self._attempt(lacking, attempt + 1)
             lacking = [
                 artefact for artefact in lacking if not self.results[artefact].ok and not self.results[artefact].final
             ]
@@ -191,20 +193,22 @@ class Delivery:
                 return True
         return False
 
-    def give_up(self, error: Exception) -> None:
-        """What the store does not hold by now it won't get: *error* says why."""
+    def give_up(self, error: Exception, wanted: t.Sequence[str] = ()) -> None:
+        """What the store does not hold by now it won't get, of *wanted* too: *error* says why."""
+        for artefact in wanted:
+            self.results.setdefault(artefact, Result(self._store.name, artefact))
         lacking = [name for name, result in self.results.items() if not result.ok and not result.final]
         if self._under_way in lacking:
             lacking.remove(self._under_way)
             self.results[self._under_way].failed(DumpError(str(error)))
         self._leave(lacking, error)
 
-    def _leave(self, artefacts: t.Iterable[str], error: Exception) -> None:
+    def _leave(self, artefacts: t.Iterable[str], error: Exception, attempt: int = 0) -> None:
         """None of these was begun: whatever *error* is, it is about no dump of theirs."""
         for artefact in artefacts:
-            self.results[artefact].not_begun(error)
+            self.results[artefact].not_begun(error, attempt)
 
-    def _attempt(self, wanted: t.Sequence[str]) -> None:
+    def _attempt(self, wanted: t.Sequence[str], number: int) -> None:
         """Each once, whatever becomes of the others, unless there is no source or no store to try it with."""
         rest = list(wanted)
         while rest:
@@ -212,7 +216,7 @@ class Delivery:
             try:
                 source = Source(self._settings.source_command, rest, self._progress.take)
             except DumpError as failure:
-                self._leave(rest, failure)
+                self._leave(rest, failure, number)
                 self._interruption.release()
                 return
             try:
@@ -228,7 +232,7 @@ class Delivery:
                     self._progress.say(warning, error=True)
             if error is not None and not isinstance(error, RefusedError | SourceFailedError):
                 # The next would go the same way: it has its turn in the next attempt.
-                self._leave(rest, error)
+                self._leave(rest, error, number)
                 return
 
     def _one(self, source: Source, artefact: str, *, last: bool) -> DumpError | None:

@@ -76,13 +76,18 @@ class Held:
 
 @dataclasses.dataclass
 class Survey:
-    """What lies in the archive. ``wrong`` and ``odd`` are sentences: bad dumps, and what is none."""
+    """What lies in the archive. ``wrong`` and ``odd`` are sentences: bad dumps, and what is none.
+
+    ``uncounted`` are the names of those dumps among the wrong that can't be read or have no right signature, with the
+    sentence.
+    """
 
     held: list[Held] = dataclasses.field(default_factory=list)
     wrong: list[str] = dataclasses.field(default_factory=list)
     odd: list[str] = dataclasses.field(default_factory=list)
     # Results of drills whose dump is gone.
     orphans: list[str] = dataclasses.field(default_factory=list)
+    uncounted: list[tuple[DumpName, str]] = dataclasses.field(default_factory=list)
 
 
 def survey(archive: Folder, signers: Signers, now: dt.datetime) -> Survey:
@@ -109,6 +114,7 @@ def _hold(archive: Folder, signers: Signers, name: DumpName, found: Survey) -> N
         # Removed between the two looks.
         if archive.stat(name.manifest) is not None:
             found.wrong.append(str(error))
+            found.uncounted.append((name, str(error)))
         return
     for file in (str(name), name.manifest):
         found.wrong += _exposed(archive, file)
@@ -118,6 +124,7 @@ def _hold(archive: Folder, signers: Signers, name: DumpName, found: Survey) -> N
             signer = signers.verify(manifest.trailer.signed, manifest.signature)
         except DumpError as error:
             found.wrong.append(f"{name} does not count: {error}")
+            found.uncounted.append((name, found.wrong[-1]))
     if signer is None:
         found.held.append(Held(manifest, signed=False, verified=False))
         return

@@ -18,8 +18,10 @@ MOST_BYTES = 8 * 1024 * 1024
 NEVER = ("__pycache__", "*.pyc")
 
 
-def read_folder(path: str, exclude: t.Sequence[str] = (), *, most_bytes: int = MOST_BYTES) -> dict[str, str]:
-    """Relative path -> base64 content of all files below *path*, sorted.
+def read_folder(
+    path: str, exclude: t.Sequence[str] = (), *, only: t.Sequence[str] = (), most_bytes: int = MOST_BYTES
+) -> dict[str, str]:
+    """Relative path -> base64 content of all files below *path*, sorted; of those alone that a pattern of *only* means.
 
     Names that begin with a dot, ``__pycache__``, ``*.pyc`` and whatever a pattern of *exclude* means (`matches`) are
     left out. Links to files inside of the folder are read. Raises ValueError for a missing folder, a link that leaves
@@ -30,7 +32,7 @@ def read_folder(path: str, exclude: t.Sequence[str] = (), *, most_bytes: int = M
         raise ValueError(f"there is no folder {path} on the controller")
     contents: dict[str, str] = {}
     total = 0
-    for relative, file in _files(root, root.resolve(), "", tuple(exclude)):
+    for relative, file in _files(root, root.resolve(), "", tuple(exclude), tuple(only)):
         total += file.stat().st_size
         if total > most_bytes:
             raise ValueError(
@@ -41,18 +43,23 @@ def read_folder(path: str, exclude: t.Sequence[str] = (), *, most_bytes: int = M
     return dict(sorted(contents.items()))
 
 
-def _files(folder: Path, root: Path, prefix: str, exclude: tuple[str, ...]) -> t.Iterator[tuple[str, Path]]:
+def _files(
+    folder: Path, root: Path, prefix: str, exclude: tuple[str, ...], only: tuple[str, ...]
+) -> t.Iterator[tuple[str, Path]]:
     for item in sorted(folder.iterdir()):
         relative = prefix + item.name
         if item.name.startswith(".") or any(matches(relative, pattern) for pattern in (*NEVER, *exclude)):
+            continue
+        is_folder = item.is_dir() and not item.is_symlink()
+        if only and not is_folder and not any(matches(relative, pattern) for pattern in only):
             continue
         if not relative.isprintable():
             raise ValueError(f"the name {relative!r} in {root} can't be sent: rename or exclude it")
         if item.is_symlink():
             _check_link(item, relative, root)
             yield relative, item
-        elif item.is_dir():
-            yield from _files(item, root, relative + "/", exclude)
+        elif is_folder:
+            yield from _files(item, root, relative + "/", exclude, only)
         elif item.is_file():
             yield relative, item
         else:

@@ -9,23 +9,27 @@ import dataclasses
 import re
 import typing as t
 
+# What may stand between the parts of one string: blanks and comments, with the end of a line.
+BETWEEN = r"""[ \t\f\v]*(?:--[^\n\r]*)?[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*"""
 # One token of SQL, by the rules of PostgreSQL's scan.l: whatever isn't ASCII, blanks and symbols too, is a letter of a
-# name or of a dollar quote's tag, and a carriage return ends a comment too.
+# name or of a dollar quote's tag, a carriage return ends a comment too, and a string may go on in the next line, as
+# it began.
 TOKEN = re.compile(
-    r"""
+    rf"""
     (?P<comment>--[^\n\r]*)
   | (?P<block>/\*)
-  | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*')
-  | (?P<string>'(?:[^']|'')*')
+  | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*'(?:{BETWEEN}'(?:[^'\\]|\\.|'')*')*)
+  | (?P<string>'(?:[^']|'')*'(?:{BETWEEN}'(?:[^']|'')*')*)
   | (?P<quoted>"(?:[^"]|"")*")
   | (?P<dollar>\$(?P<tag>(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?)\$.*?\$(?P=tag)\$)
   | (?P<word>(?![eE]')[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*)
-  | (?P<number>\d\w*)
+  | (?P<number>\d(?:(?![eE]')\w)*)
   | (?P<space>\s+)
   | (?P<other>.)
     """,
     re.ASCII | re.DOTALL | re.VERBOSE,
 )
+CONTINUED = re.compile(f"'{BETWEEN}'")
 TAG = re.compile(r"\$(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?\$", re.ASCII)
 
 OPENED = {"'": "string", '"': "quoted name", "$": "dollar-quoted string"}
@@ -81,6 +85,7 @@ class _Open:
             name = text.strip("$").lower()
         if self._awaits == "set_config":
             if kind in ("string", "escaped", "dollar"):
+                name = CONTINUED.sub("", name)
                 self.settings.append(name[2:] if kind == "escaped" else name)
                 self._awaits = ""
         elif kind not in ("word", "quoted"):

@@ -20,6 +20,8 @@ from psycopg2 import sql
 
 FRESH, STALE, UNKNOWN = 0, 1, 2
 CONFIG = "/etc/taaraxtak/freshness.json"
+# How far the clocks of two hosts may differ. A row beyond that doesn't count: it would hide that no others come.
+AHEAD = "5 minutes"
 # A timestamp without time zone is taken for UTC; the newest of a large table without an index takes a scan.
 SESSION = "-c timezone=UTC -c default_transaction_read_only=on -c statement_timeout=300s -c lock_timeout=30s"
 
@@ -63,27 +65,31 @@ def read_table(path: str, entry: object) -> Table:
     return Table(table, column, float(limit))
 
 
-def age(connection: t.Any, table: Table) -> float | None:
-    """Seconds since the newest row, None where there is no row."""
-    query = sql.SQL("SELECT extract(epoch FROM now() - max({})::timestamptz) FROM {}").format(
-        sql.Identifier(table.column), sql.Identifier(*table.table.split("."))
+def age(connection: t.Any, table: Table) -> tuple[float | None, bool]:
+    """Seconds since the newest row up to now, None where there is none, and whether rows lie in the future."""
+    # An index serves max() with a WHERE, and none serves max() FILTER.
+    query = sql.SQL(
+        "SELECT extract(epoch FROM now() - (SELECT max({column})::timestamptz FROM {table}"
+        " WHERE {column} <= now() + {ahead}::interval AND {column} > '-infinity')),"
+        " EXISTS (SELECT FROM {table} WHERE {column} > now() + {ahead}::interval)"
+    ).format(
+        column=sql.Identifier(table.column),
+        table=sql.Identifier(*table.table.split(".")),
+        ahead=sql.Literal(AHEAD),
     )
     with connection.cursor() as cursor:
         cursor.execute(query)
-        row = cursor.fetchone()
-    return None if row[0] is None else float(row[0])
+        seconds, future = cursor.fetchone()
+    return None if seconds is None else float(seconds), future
 
 
-def judge(table: Table, seconds: float | None) -> tuple[int, str]:
-    """The exit status and the sentence for a table whose newest row is *seconds* old."""
+def judge(table: Table, seconds: float | None, future: bool) -> tuple[int, str]:
+    """The exit status and the sentence for a table whose newest row up to now is *seconds* old."""
     limit = f"the limit is {table.max_age:.0f} s"
+    if future:
+        limit += "; rows that lie in the future don't count"
     if seconds is None:
-        return STALE, f"{table.table} is stale: it has no row; {limit}"
-    if seconds < -table.max_age:
-        return (
-            STALE,
-            f"{table.table} can't be judged fresh: its newest row lies {-seconds:.0f} s in the future; {limit}",
-        )
+        return STALE, f"{table.table} is stale: it has no row{' up to now' if future else ''}; {limit}"
     verdict = FRESH if seconds <= table.max_age else STALE
     return verdict, f"{table.table} is {'fresh' if verdict == FRESH else 'stale'}: {seconds:.0f} s old; {limit}"
 
@@ -91,7 +97,7 @@ def judge(table: Table, seconds: float | None) -> tuple[int, str]:
 def look(connection: t.Any, table: Table) -> tuple[int, str]:
     """`judge`, or why the table could not be looked at."""
     try:
-        return judge(table, age(connection, table))
+        return judge(table, *age(connection, table))
     except psycopg2.Error as error:
         return UNKNOWN, f"{table.table} could not be looked at: {str(error).strip().splitlines()[0]}"
 

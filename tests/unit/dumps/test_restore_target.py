@@ -11,6 +11,7 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.restore
     Extension,
     Permission,
     Target,
+    beyond,
     check_extensions,
     check_name,
     check_server_host,
@@ -242,3 +243,36 @@ def test_a_locale_that_the_server_can_not_have_is_refused(settings: dict[str, st
 @pytest.mark.parametrize("settings", [{}, {"provider": "c"}, {"provider": "i"}, {"provider": "b"}])
 def test_a_locale_that_it_can_have_is_not(settings: dict[str, str]) -> None:
     check_settings(settings, 17)
+
+
+@pytest.mark.parametrize(
+    ("existing", "keep", "gone"),
+    [
+        ([], 1, {}),
+        (["x"], 1, {}),
+        (["x"], 0, {"x": ""}),
+        (["x", "x__previous"], 1, {"x__previous": "x"}),
+        (["x", "x__previous"], 2, {}),
+        (["x", "x__previous_2"], 1, {"x__previous_2": "x"}),
+        (["x", "x__previous", "x__previous_3"], 2, {"x__previous_3": "x__previous"}),
+        (["x", "x__previous", "x__previous_2"], 1, {"x__previous": "x", "x__previous_2": "x__previous"}),
+        (["x__previous", "x__previous_2"], 1, {"x__previous_2": "x__previous"}),
+        (["x__previous"], 0, {"x__previous": ""}),
+    ],
+)
+def test_what_is_dropped_is_told_with_what_has_replaced_it(
+    existing: list[str], keep: int, gone: dict[str, str]
+) -> None:
+    assert beyond("x", [*existing, "y", "y__previous_9"], keep) == gone
+
+
+def test_a_host_that_makes_dumps_is_production_until_its_name_or_address_is_typed() -> None:
+    for short in (Permission(), Permission(True, ""), Permission(True, "other"), Permission(typed="db")):
+        with pytest.raises(DumpError, match="runs on the production host db"):
+            check_server_host("db", short, marked=True)
+    with pytest.raises(DumpError, match="runs on the production host"):
+        check_server_host("", Permission(), marked=True)
+    check_server_host("db", Permission(True, "db"), marked=True)
+    check_server_host("db", Permission(True, "10.0.0.5"), marked=True, address="10.0.0.5")
+    assert target.remote(Target("10.0.0.5")) == "10.0.0.5"
+    assert [target.remote(Target(host)) for host in ("/run", "localhost", "127.0.0.1", "::1")] == [""] * 4

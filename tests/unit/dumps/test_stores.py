@@ -8,7 +8,9 @@ import io
 import json
 import os
 import pwd
+import signal
 import sys
+import types
 import typing as t
 from pathlib import Path
 
@@ -193,7 +195,7 @@ def test_what_was_tried_before_says_how_that_ended_and_why_there_was_no_further_
     results = world.deliver(0.0, 0.0).results
 
     assert results["a"].reason == "the connection broke at 2"
-    assert results["b"].reason == "no room; it was not tried again, because the connection broke at 2"
+    assert results["b"].reason == "no room; in attempt 3 it was not begun, because the connection broke at 2"
     assert (results["b"].ok, results["b"].final, results["b"].attempts) == (False, False, 1)
 
 
@@ -221,6 +223,74 @@ def test_an_interruption_while_it_waits_for_the_next_attempt_says_so(monkeypatch
     assert [result.ok for result in told] == [True, True, False, False, False, False]
     assert told[2].reason == "try later; it was not tried again, because interrupted by SIGHUP"
     assert {result.reason for result in told[3:]} == {"it was not begun, because interrupted by SIGHUP"}
+
+
+def test_between_attempts_nothing_is_said_of_there_being_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(monkeypatch, {"a": [RefusedError("try later", final=False), DumpError("the connection broke")]})
+    world.outcomes["b"] = [unknown("b"), UnknownOutcomeError(trailer_of("b", 2), b"signature", "nor the second's")]
+    progress = Progress("test", stream=io.StringIO())
+    said: list[str] = []
+    monkeypatch.setattr(progress, "say", lambda text, **_more: said.append(text))
+    delivery = Delivery(dataclasses.replace(SETTINGS, retry_delays=(0.0, 0.0)), VAULT, progress, Interruption())
+
+    delivery.run(SETTINGS.artefacts)
+    assert not any("not tried again" in text for text in said)
+    assert "the answer of 0 was lost; in attempt 2 it was not begun, because the connection broke" in said[1]
+    assert delivery.results["b"].reason == "the answer of 0 was lost; then: nor the second's"
+
+    delivery.give_up(InterruptedRunError("interrupted by SIGTERM"))
+    assert delivery.results["b"].reason == (
+        "the answer of 0 was lost; then: nor the second's; it was not tried again, because interrupted by SIGTERM"
+    )
+
+
+def test_each_dump_is_told_of_once_wherever_a_signal_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At each line of the run over all stores, one line after the other."""
+    interrupted = 0
+    while interrupted < 200:
+        told, came = _interrupted_at(monkeypatch, interrupted)
+        begun = [(result.store, result.artefact) for result in told]
+        # Before there is anything to tell of it makes what it needs.
+        if begun or interrupted > 5:
+            assert begun == [(store, artefact) for store in ("vault", "second") for artefact in SETTINGS.artefacts]
+        if not came:
+            break
+        interrupted += 1
+    assert 10 < interrupted < 200
+
+
+def _interrupted_at(monkeypatch: pytest.MonkeyPatch, line: int) -> tuple[list[Result], bool]:
+    """What is told where a signal comes before the *line* of `sender.send`, as they are run, and whether it came."""
+    World(monkeypatch, {"b": [DumpError("the connection broke")]})
+    interruption, told, left = Interruption(), t.cast(list[Result], []), [line]
+
+    def trace(frame: types.FrameType, event: str, _value: t.Any) -> t.Any:
+        if frame.f_code is not sender.send.__code__:
+            return None
+        if event == "line":
+            left[0] -= 1
+            if left[0] == -1:
+                interruption._handle(signal.SIGTERM, None)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        sender.send(
+            dataclasses.replace(SETTINGS, retry_delays=()),
+            artefacts=SETTINGS.artefacts,
+            stores=["vault", "second"],
+            progress=Progress("test", stream=io.StringIO()),
+            interruption=interruption,
+            tell=told.append,
+        )
+    except InterruptedRunError:
+        pass
+    finally:
+        sys.settrace(before)
+    return told, left[0] < 0
 
 
 def test_an_interruption_ends_the_run_for_all_stores(monkeypatch: pytest.MonkeyPatch) -> None:

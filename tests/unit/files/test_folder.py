@@ -72,3 +72,12 @@ def test_a_pattern_from_the_root_leaves_the_same_name_deeper(tmp_path: Path) -> 
         (tmp_path / name).write_text("")
     assert list(read_folder(str(tmp_path), exclude=["/config.py"])) == ["pkg/config.py"]
     assert list(read_folder(str(tmp_path), exclude=["config.py"])) == []
+
+
+def test_only_what_is_asked_for_is_read_and_nothing_else_is_in_the_way(folder: Path) -> None:
+    (folder / "sub" / "c.json").write_text("{}")
+    (folder / "large.bin").write_bytes(b"x" * 100)
+    (folder / "leaves.txt").symlink_to("/etc/passwd")
+    os.mkfifo(folder / "pipe")
+    assert list(read_folder(str(folder), only=["*.json"], most_bytes=50)) == ["sub/c.json"]
+    assert list(read_folder(str(folder), ["sub"], only=["*.json"])) == []

@@ -158,3 +158,53 @@ def test_what_is_not_ascii_and_a_carriage_return_hide_no_statement(text):
     """The server takes any such sign for a letter, and ends a comment at either end of a line."""
     with pytest.raises(ValueError, match="COMMIT has no place here"):
         lint(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT E'a'\n'b\\''; COMMIT; --'\n",
+        "SELECT e'a' -- c\r -- d\n\t'b\\''; COMMIT; --'\n",
+        "SELECT E'a'\n'b'\n\f'c\\''; COMMIT; --'\n",
+        # Of another kind, without the end of a line, with another comment, with a doubled quote, behind a number.
+        "SELECT 'a'\n'b\\'; COMMIT; --'\n",
+        "SELECT U&'a'\n'b\\'; COMMIT; --'\n",
+        "SELECT N'a'\n'b\\'; COMMIT; --'\n",
+        "SELECT B'1'\n'0'; COMMIT; --'\n",
+        "SELECT E'a' 'b\\'; COMMIT; --'\n",
+        "SELECT E'a' /*\n*/ 'b\\'; COMMIT; --'\n",
+        "SELECT E'a'\n/**/ 'b\\'; COMMIT; --'\n",
+        "SELECT E'a'';\n'; COMMIT; --'\n",
+        "SELECT E'a'\n-- 'b\\\n; COMMIT; --'\n",
+        "SELECT 1E'\\''; COMMIT; --'\n",
+    ],
+)
+def test_a_string_goes_on_in_the_next_line_as_it_began(text):
+    """And hides no statement: what the server takes for the end of a string is taken for it here."""
+    with pytest.raises(ValueError, match="COMMIT has no place here"):
+        lint(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT E'a'\n'b\\';c', 1",
+        "SELECT E'a' -- ' ;\n  -- ' ;\n 'b\\';', 1",
+        "SELECT 'a'\n'b\\', ';'",
+        "SELECT 'a'\n';''b', 1",
+    ],
+)
+def test_a_string_of_several_lines_is_one(text):
+    assert [statement.text for statement in split(f"{text}; SELECT 2")] == [text, "SELECT 2"]
+
+
+@pytest.mark.parametrize("name", ["'ro'\n'le'", "E'ro' -- \n'le'"])
+def test_a_setting_named_in_several_lines_is_seen(name):
+    with pytest.raises(ValueError, match="setting role inside a statement has no place here"):
+        lint(f"SELECT set_config({name}, 'none', false)")
+
+
+def test_what_never_ends_is_read_in_time():
+    """Comments between the parts of a string can be read in one way alone."""
+    with pytest.raises(ValueError, match="does not end"):
+        split("SELECT E'a'" + " -- -- --\n" * 5000 + "'b")

@@ -26,7 +26,7 @@ from ..transfer import Interruption
 from . import restoring
 from .material import Material, from_command, from_file
 from .server import Server
-from .target import UTC, Permission, Target
+from .target import PRODUCTION_MARK, UTC, Permission, Target, check_name
 from .untouched import Untouched
 
 PROGRAM = "dump-restore"
@@ -34,8 +34,6 @@ URL = "PGURL"
 SSH_PORT = 22
 # The account that reading keys lead to.
 READER = "dumps-read"
-# What is there on a host that dumps are made on.
-PRODUCTION_MARK = "/etc/taaraxtak/dump-source.json"
 _SCHEMES = ("postgresql", "postgres")
 
 
@@ -107,6 +105,13 @@ def own_name() -> tuple[str, ...]:
     return (socket.gethostname(),) if os.path.exists(PRODUCTION_MARK) else ()  # noqa: PTH110 (a fixed name)
 
 
+def permission_of(*, into: bool, typed: str, known: t.Iterable[str] = ()) -> Permission:
+    """Whether production may be restored into; ValueError where it may and nobody has typed out which host that is."""
+    if into and not typed:
+        raise ValueError("restore_into_production needs the host's name typed out in production_host")
+    return Permission(into_production=into, typed=typed, production=(*known, *own_name()))
+
+
 def found_signers(path: str) -> Signers | None:
     """Whose signatures count: those in the file *path*, "" for the usual one, None where that is not there."""
     if path:
@@ -142,6 +147,8 @@ def main() -> int:
                 if given.check:
                     server.check(plan.needs)
                     progress.say(_announced(plan))
+                    for one in server.would_drop(plan.database, options.keep_previous):
+                        progress.say(f"{one['name']}, in use until {one['until']}, would be dropped")
                     return 0
             report = restoring.restore(server, plan, options, show=show, commit=interruption.hold)
     except (DumpError, ValueError, OSError) as error:
@@ -171,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--known-hosts", default="", metavar="PATH", help="a file with the store's host key")
     parser.add_argument("--name", default="", help="the dump's name; without it the newest archived one")
     parser.add_argument("--database", default="", help="the database whose newest dump it is")
-    parser.add_argument("--into", default="", help="the database to restore into; else that of the URL or of the dump")
+    parser.add_argument("--into", help="the database to restore into; else that of the URL or of the dump")
     parser.add_argument("--owner", default="", help="the role that gets it; else the owner until now")
     parser.add_argument("--signers", default="", metavar="PATH", help="whose signatures count")
     parser.add_argument("--unproved", action="store_true", help="restore though nothing proves who made the dump")
@@ -186,6 +193,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _options(given: argparse.Namespace, database: str) -> restoring.Options:
+    if given.into is not None:
+        # A name that is given and empty means no database, and not the one that is there.
+        check_name(given.into)
     return restoring.Options(
         database=given.into or database,
         owner=given.owner,

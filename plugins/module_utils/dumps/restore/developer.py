@@ -21,11 +21,12 @@ import typing as t
 from ..config import MAY_BE_EMPTY
 from ..folder import PRIVATE_MODE, Folder, Publication, share
 from ..manifest import Document, Manifest, Trailer, encode
-from ..names import DumpName, manifest_owner, utc_text
+from ..names import PARTIAL_SUFFIX, DumpName, manifest_owner, utc_text
 from ..processes import PIPE_SIZE, Child, DumpError, write_all
+from ..reader import Reader
 from ..scan import IDENTIFIER, Scanned, Scanner, qualified, unquote
 from .origins import printable
-from .wire import Wire
+from .wire import ANSWER, Wire
 
 # The newest, and the one that somebody may be fetching.
 KEPT = 2
@@ -69,20 +70,19 @@ class Publisher:
 
     def _publish(self, wire: Wire, trailer: Trailer, excludes: set[str]) -> None:
         folder = Folder(self._copies.folder)
+        sweep(folder)
         if folder.free() < trailer.bytes + self._reserve:
             raise DumpError(f"{folder.path} has {folder.free()} bytes free, and {self._reserve} are held in reserve")
         name = dataclasses.replace(trailer.name, encrypted=False)
-        for partial in (f"{name}.partial", f"{name.manifest}.partial"):
-            if folder.stat(partial) is not None and not folder.live(partial):
-                # Of a run that was killed.
-                folder.unlink(partial)
         publication = Publication(folder)
         try:
             data = publication.create(str(name), PRIVATE_MODE)
             answer = _good(wire.heard())
             scanned = self._compress(wire, data)
             _good(wire.heard())
-            without = excludes | {qualified(str(schema), str(one)) for schema, one in answer.get("excluded", [])}
+            without = excludes | {qualified(*each) for each in _pairs(answer)}
+            # Whether or not there will be a new one.
+            tighten(folder, without, name.database)
             problems = differences(trailer, scanned, without)
             if problems:
                 raise DumpError("; ".join(problems[:5]))
@@ -176,6 +176,38 @@ def keep_newest(folder: Folder) -> None:
         folder.sync()
 
 
+def sweep(folder: Folder) -> None:
+    """Remove what killed runs have left half written."""
+    for file in folder.names():
+        if file.endswith(PARTIAL_SUFFIX) and not folder.live(file):
+            folder.unlink(file)
+
+
+def tighten(folder: Folder, without: t.Collection[str], database: str = "") -> None:
+    """Remove the copies (of *database*, "" for all) that hold a table of *without*, or whose manifest can't be read."""
+    with folder.alone():
+        for name in filter(None, map(manifest_owner, folder.names())):
+            if database in ("", name.database):
+                try:
+                    shown = folder.manifest(name).trailer.tables.keys() & set(without)
+                except DumpError:
+                    shown = {str(name)}
+                if shown:
+                    _remove(folder, name)
+        folder.sync()
+
+
+def refresh(copies: Copies) -> list[str]:
+    """Before anything is drilled: no older copy holds what the settings leave out now. Sentences of what went wrong."""
+    try:
+        folder = Folder(copies.folder)
+        sweep(folder)
+        tighten(folder, {qualified(*table(name)) for name in copies.excludes})
+    except (DumpError, ValueError, OSError) as error:
+        return [f"older copies for developers could not be looked at: {error}"]
+    return []
+
+
 def table(name: str) -> tuple[str, str]:
     """Schema and table of ``schema.table``, quoted as in SQL where they need it; ValueError where it is none."""
     match = _TABLE.fullmatch(name.encode())
@@ -188,6 +220,14 @@ def _good(answer: Document) -> Document:
     if answer.get("ok") is not True:
         raise DumpError(printable(str(answer.get("reason", "the sandbox failed without a word"))))
     return answer
+
+
+def _pairs(answer: Document) -> t.Iterator[tuple[str, str]]:
+    """Which tables the sandbox has left out; ValueError where it doesn't say that."""
+    for each in Reader(answer, ANSWER).take("excluded", list):
+        if not isinstance(each, list) or len(each) != 2 or not all(isinstance(word, str) for word in each):
+            raise ValueError(f"excluded in the {ANSWER} has what is no schema and table")
+        yield each[0], each[1]
 
 
 def _remove(folder: Folder, name: DumpName) -> None:

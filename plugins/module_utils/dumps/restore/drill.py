@@ -33,7 +33,7 @@ from .proof import content, prove
 from .reading import Reading
 from .roles import adapted
 from .text import Text
-from .wire import Order, Wire
+from .wire import CANNOT, Loaded, LostError, Order, Wire, read_policy
 
 # Roles and their settings; what is larger was not made by pg_dumpall.
 GLOBALS_LIMIT = 1 << 26
@@ -52,6 +52,10 @@ class CannotError(DumpError):
     """This host can't drill the dump, which says nothing against it: no result is written."""
 
 
+class SaidError(DumpError):
+    """The sandbox's own word against the dump, which nothing on this side confirms."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Tools:
     """What a drill works with: the sandbox's socket, the programs, the key of encrypted dumps ("" for none)."""
@@ -68,7 +72,8 @@ class Tools:
 class Result:
     """What came of the drill of one dump; ``problems`` are sentences, none where it is verified.
 
-    The policy's own problems are in ``policy``: what it lacks says nothing against the dump.
+    The policy's own problems are in ``policy``: what it lacks says nothing against the dump. ``only_said`` is where the
+    sandbox's word alone speaks against it.
     """
 
     name: DumpName
@@ -79,6 +84,7 @@ class Result:
     rows: int = 0
     ddl: str = ""
     problems: list[str] = dataclasses.field(default_factory=list)
+    only_said: bool = False
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
     policy: Document = dataclasses.field(default_factory=lambda: {"checked": False})
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -155,8 +161,12 @@ class Drill:
         begun = time.monotonic()
         try:
             self._run(after)
-        except CannotError:
-            raise
+        except (CannotError, LostError) as error:
+            name = self.result.name
+            raise CannotError(f"{name} could not be drilled, which says nothing against it: {error}") from error
+        except SaidError as error:
+            self.result.only_said = True
+            self.result.problems.append(str(error))
         except (DumpError, ValueError, OSError) as error:
             self.result.problems.append(_clean(str(error) or type(error).__name__))
         self.result.seconds = time.monotonic() - begun
@@ -167,15 +177,20 @@ class Drill:
         manifest = self._archive.manifest(name)
         trailer = manifest.trailer
         self.result.sha256 = trailer.sha256
+        self._scanner = Scanner(trailer.via_root)
         signer = self._signer(manifest)
         if name.encrypted and not self._tools.identity:
-            raise CannotError(f"{name} is encrypted, and this host has no key for it: no drill can be made here")
+            raise CannotError("it is encrypted, and this host has no key for it")
         if not trailer.tables:
             raise DumpError(f"{name} is empty: it holds no table")
         if not trailer.rows:
             named = ", ".join(sorted(trailer.tables)[:TABLES_NAMED])
             raise DumpError(f"{name} is empty: no table of it ({named}) has a row")
-        bootstrap, pieces = self._globals(name, signer)
+        try:
+            bootstrap, pieces = self._globals(name, signer)
+        except (DumpError, ValueError, OSError) as error:
+            # They are another artefact, read by the same programs and with the same key.
+            raise CannotError(str(error)) from error
         order = Order(
             database=name.database,
             raw_bytes=trailer.raw_bytes,
@@ -229,17 +244,17 @@ class Drill:
             wire.end()
         loaded = _good(wire.heard())
         if scanned is None:
-            raise DumpError("the sandbox ended before it had the whole dump")
-        server = str(loaded.get("server", ""))
-        result.versions = {"dump": trailer.versions.get("server", ""), "sandbox": _clean(server)}
-        result.counts = {_clean(str(key)): int(value) for key, value in dict(loaded.get("counts", {})).items()}
+            raise SaidError("the sandbox ended before it had the whole dump")
+        told = Loaded.read(loaded)
+        result.versions = {"dump": trailer.versions.get("server", ""), "sandbox": _clean(told.server)}
+        result.counts = told.counts
         copy = self._copy(wire, trailer)
-        proof = prove(trailer, self._scanner, copy, same_major=_major(server) == _major(result.versions["dump"]))
+        proof = prove(trailer, self._scanner, copy, same_major=_major(told.server) == _major(result.versions["dump"]))
         result.tables, result.rows, result.ddl = proof.tables, proof.rows, proof.ddl
         result.problems += proof.problems
-        policy = dict(_good(wire.heard()).get("policy", {}))
+        policy = read_policy(_good(wire.heard()))
         if "problems" in policy:
-            policy["problems"] = [_clean(str(sentence)) for sentence in policy["problems"]][:PROBLEMS]
+            policy["problems"] = [_clean(sentence) for sentence in policy["problems"][:PROBLEMS]]
         result.policy = policy
 
     def _give(self, wire: Wire, trailer: Trailer) -> Scanned:
@@ -253,6 +268,8 @@ class Drill:
                         wire.text(piece)
                 reading.finish()
             scanned, last = text.finish()
+        except LostError:
+            raise
         except (DumpError, ValueError) as error:
             raise DumpError("; ".join([str(error), *self._where(trailer)])) from error
         wire.text(last)
@@ -272,7 +289,7 @@ class Drill:
 
     def _copy(self, wire: Wire, trailer: Trailer) -> tuple[Scanned, t.Any]:
         """The scan of the copy's text."""
-        scanner, size = Scanner(), 0
+        scanner, size = Scanner(trailer.via_root), 0
         for piece in wire.pieces():
             size += len(piece)
             if size > COPY_FACTOR * trailer.raw_bytes + COPY_BASE:
@@ -350,10 +367,11 @@ def _leave(connection: socket.socket) -> None:
 
 
 def _good(document: Document) -> Document:
-    """What the sandbox says where all is well; DumpError with its reason where it is not."""
-    if document.get("ok") is not True:
-        raise DumpError(_clean(str(document.get("reason", ""))) or "the sandbox failed without a word")
-    return document
+    """What the sandbox says where all is well; SaidError with its reason where it is not, CannotError as it says."""
+    if document.get("ok") is True:
+        return document
+    reason = _clean(str(document.get("reason", ""))) or "the sandbox failed without a word"
+    raise CannotError(reason) if document.get(CANNOT) is True else SaidError(reason)
 
 
 def _clean(text: str) -> str:

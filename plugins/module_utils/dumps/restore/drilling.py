@@ -17,10 +17,10 @@ from ..config import MAY_BE_EMPTY
 from ..folder import Folder
 from ..freshness import Limits
 from ..manifest import Document
-from ..names import DUMP, DumpName
+from ..names import DUMP, DumpName, utc_text
 from ..processes import DumpError, say
 from ..signatures import Signers
-from ..survey import DRILL_SUFFIX, Survey, survey
+from ..survey import DRILL_SUFFIX, Survey, drill_of, survey
 from . import developer
 from .drill import CannotError, Choice, Drill, Result, Tools, choose
 
@@ -71,6 +71,7 @@ def run(place: Place, drilling: Drilling, names: t.Sequence[str], now: dt.dateti
         problems.append("there is no archived dump with a right signature, so there is nothing to drill")
     policy = read_policy(drilling.policy)
     tools = Tools(drilling.socket, place.signers, drilling.identity, place.zstd, drilling.age, drilling.timeout)
+    problems += developer.refresh(drilling.developer) if drilling.developer.folder else []
     for name in chosen:
         # An older dump is held against its manifest alone: the policy is today's, and so are its tables.
         latest = name in choice.newest
@@ -92,10 +93,14 @@ def run(place: Place, drilling: Drilling, names: t.Sequence[str], now: dt.dateti
 
 def _settled(archive: Folder, result: Result) -> list[str]:
     """Write and say what came of a drill; sentences of what went wrong."""
-    name = result.name
+    name, stays = result.name, ""
     with archive.alone():
-        # What the retention has removed meanwhile needs no result.
-        if archive.stat(name.manifest) is not None:
+        before, _problems = drill_of(archive, name)
+        if result.only_said and before is not None and before.ok and before.sha256 == result.sha256:
+            # These very bytes were restored and found equal: what has changed since is the host.
+            stays = f"; it was verified {utc_text(before.finished)}, which stays: look at the host, and drill it again"
+        elif archive.stat(name.manifest) is not None:
+            # What the retention has removed meanwhile needs no result.
             archive.put(f"{name}{DRILL_SUFFIX}", result.text().encode())
     if result.ok:
         checked = "; the policy holds" if result.policy.get("checked") and not result.broken else ""
@@ -104,21 +109,30 @@ def _settled(archive: Folder, result: Result) -> list[str]:
             f"{name} is verified: {result.tables} tables, {result.rows} rows, statements {result.ddl}{checked} "
             f"({result.seconds:.1f} s)",
         )
-    failed = [f"the drill of {name} failed: {problem}" for problem in result.problems]
+    failed = [f"the drill of {name} failed: {problem}{stays}" for problem in result.problems]
     return failed + [f"the copy of {name} is equal, but {problem}" for problem in result.broken]
 
 
 def _expected(found: Survey, choice: Choice, expect: Limits, now: dt.datetime) -> list[str]:
-    """A sentence for each database without a dump, and for each whose newest is too old, however good it is."""
+    """A sentence for each database without a dump, for each whose newest is too old, however good it is, and for each
+    newer one that is none.
+    """
     received = {one.stored.name: one.stored.received for one in found.held}
     limit = dt.timedelta(hours=expect.archived_critical_hours)
     missing = [f"there is no archived dump of {database} with a right signature" for database in choice.lacking]
-    return missing + [
+    begun = {name.database: name.started for name in sorted(choice.newest, key=lambda one: one.started, reverse=True)}
+    newer = [
+        f"{sentence}: it is newer than what is drilled of {name.database}"
+        for name, sentence in found.uncounted
+        if name.kind == DUMP and (name.database not in begun or name.started > begun[name.database])
+    ]
+    stale = [
         f"{name} is stale: the newest dump of {name.database}, and received more than "
         f"{expect.archived_critical_hours} hours ago"
         for name in choice.newest
         if now - received[name] >= limit
     ]
+    return missing + stale + newer
 
 
 def read_policy(path: str) -> Document | None:

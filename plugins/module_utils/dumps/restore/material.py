@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import typing as t
@@ -19,7 +20,7 @@ from ..adopt import old_name
 from ..folder import MANIFEST_LIMIT, Folder
 from ..manifest import Manifest
 from ..names import DUMP, ENCRYPTED_SUFFIX, MANIFEST_SUFFIX, SAVED, SUFFIX, DumpName
-from ..processes import DumpError, FinalError
+from ..processes import PIPE_SIZE, DumpError, FinalError
 from ..reader import Reader
 from ..signatures import SIGNERS, Signers
 from .origins import IDLE, CommandOrigin, FileOrigin, Origin, ask, checked, open_file, printable
@@ -143,12 +144,25 @@ def check_signature(material: Material, signers: Signers | None, *, unproved: bo
         if unproved:
             return ""
         raise FinalError(
-            f"{material.file} {lacking}; or say unproved: true (UNPROVED=1 of make) to restore it all the same"
+            f"{material.file} {lacking}; or say unproved: true (UNPROVED=1 of make restore, make local without "
+            "SIGNERS) to restore it all the same"
         )
     try:
         return signers.verify(material.manifest.trailer.signed, material.manifest.signature)
     except DumpError as error:
         raise FinalError(f"{material.file} is refused: {error}") from error
+
+
+def summed(material: Material) -> str:
+    """The SHA-256 of what is stored, where no manifest says it."""
+    digest, origin = hashlib.sha256(), material.start()
+    try:
+        while chunk := os.read(origin.descriptor, PIPE_SIZE):
+            digest.update(chunk)
+        origin.finish()
+    finally:
+        origin.close()
+    return digest.hexdigest()
 
 
 def _stored(manifest: Manifest, start: t.Callable[[], Origin]) -> Material:

@@ -17,6 +17,8 @@ if t.TYPE_CHECKING:
 # So many differences are named; who has more looks at the first.
 SHOWN = 5
 EQUAL = "equal"
+# What each version of pg_dump makes by a statement of its own.
+COUNTED = ("TABLE", "INDEX", "CONSTRAINT", "SEQUENCE")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +56,8 @@ def prove(trailer: Trailer | None, came: Scanner, copy: tuple[Scanned, Statement
     """Hold the *copy*, dumped again, against the manifest, or without one against the text that *came* in.
 
     *came* is finished. Statements are compared where the copy's server is of the *same_major* version as the one that
-    the dump was made by: another one writes the same thing in other words.
+    the dump was made by: another one writes the same thing in other words, so that
+    what it makes is counted, where the manifest has these counts.
     """
     scanned, statements = copy
     text = came.finish()
@@ -62,8 +65,11 @@ def prove(trailer: Trailer | None, came: Scanner, copy: tuple[Scanned, Statement
     problems = [
         *_tables(tables, scanned.tables, () if trailer is None else trailer.via_root, "the copy", "the dump"),
         *_sequences(sequences, scanned.sequences, "the copy", "the dump"),
+        *_unordered(text, scanned),
     ]
     ddl = "not compared: the copy's server is of another major version"
+    if not same_major and trailer is not None and trailer.ddl is not None:
+        problems += _kinds(trailer.ddl.kinds, scanned.ddl.kinds)
     if same_major:
         differences = came.statements.differences(statements)
         if not differences and text.ddl != scanned.ddl:
@@ -104,6 +110,24 @@ def _tables(
             yield f"the table {name} has {new.bytes} bytes in {here} and {old.bytes} in {there}, in as many rows"
         elif old.sha256 != new.sha256 and name not in unordered:
             yield f"the table {name} has other values in {here} than in {there}, in as many rows and bytes"
+
+
+def _unordered(came: Scanned, copy: Scanned) -> t.Iterator[str]:
+    """A sentence for each table that was summed in any order and has other rows, in as many rows and bytes."""
+    for name in sorted(came.sums.keys() & copy.sums.keys()):
+        old, new = came.tables[name], copy.tables[name]
+        if (old.rows, old.bytes) == (new.rows, new.bytes) and came.sums[name] != copy.sums[name]:
+            yield f"the table {name} has other values in the copy than in the dump, in as many rows and bytes"
+
+
+def _kinds(wanted: t.Mapping[str, int], found: t.Mapping[str, int]) -> t.Iterator[str]:
+    """A sentence for each kind of which the copy has more or fewer, in whatever words."""
+    for kind in COUNTED:
+        if wanted.get(kind, 0) != found.get(kind, 0):
+            yield (
+                f"the copy has {found.get(kind, 0)} statements that make a {kind.lower()}, and the dump "
+                f"{wanted.get(kind, 0)}"
+            )
 
 
 def _sequences(

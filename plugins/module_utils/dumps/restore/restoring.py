@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
-import os
 import re
 import secrets
 import string
@@ -22,14 +20,15 @@ import typing as t
 from ..adopt import BEGINNING
 from ..manifest import Document
 from ..pipeline import flowing
-from ..processes import PIPE_SIZE, Child, DumpError, write_all
+from ..processes import Child, DumpError, write_all
 from ..scan import Scanned, Scanner
 from ..signatures import Signers
-from .material import SQL, Material, check_signature, unproved_since
+from .inherited import inherit
+from .material import SQL, Material, check_signature, summed, unproved_since
 from .named import NamedRoles
 from .proof import Proof, content, prove
 from .reading import Reading
-from .restorer import Restorer
+from .restorer import Restorer, remove
 from .server import Needs, Server
 from .swap import Swapped
 from .target import UTC, check_name
@@ -168,7 +167,7 @@ def plan(material: Material, options: Options) -> Plan:
     guess = material.size * (1 if material.packing == SQL else UNPACKED)
     needs = Needs.of(None, database, keep_previous=options.keep_previous, raw_bytes=guess)
     needs = dataclasses.replace(needs, version=_version(reading), timezone=options.timezone)
-    return Plan(material, needs, signed_by, unproved, _sha256(material))
+    return Plan(material, needs, signed_by, unproved, summed(material))
 
 
 def restore(
@@ -208,6 +207,7 @@ class _Restore:
         self._seconds: dict[str, float] = {}
         self._roles: list[str] = []
         self._trailer = plan.material.manifest.trailer if plan.material.manifest is not None else None
+        self._via_root = self._trailer.via_root if self._trailer is not None else ()
         self._copy = ""
         self._swapping = False
 
@@ -228,6 +228,8 @@ class _Restore:
         with self._part("policy"):
             if apply_policy is not None:
                 apply_policy(copy)
+            else:
+                inherit(server.session, needs.database, copy)
         if commit is not None:
             commit()
         self._swapping = True
@@ -249,11 +251,20 @@ class _Restore:
             if self._swapping:
                 return f"whether the database {database} was replaced is not known, since the server can't be asked"
             there, left = True, f" ({self._copy or 'what was made'} is removed by the next restore: {error})"
-        return (f"the database {database} is as it was" if there else "nothing was restored") + left
+        return (f"the database {database} is as it was" if there else "nothing was restored") + (left or self._unmade())
+
+    def _unmade(self) -> str:
+        """Remove the roles that were made for the copy; what is to be said of those that stay."""
+        try:
+            if self._roles:
+                remove(self._server, self._roles)
+        except DumpError as error:
+            return f" (the roles {', '.join(self._roles)}, which were made for it, are left: {error})"
+        return ""
 
     def _load(self, copy: str, restorer: Restorer) -> Scanner:
         """Give the dump to psql; its scan."""
-        scanner, named = Scanner(), NamedRoles()
+        scanner, named = Scanner(self._via_root), NamedRoles()
         scanner.statements = named
         text = Text(scanner, _key())
         self._begun = time.monotonic()
@@ -304,7 +315,7 @@ class _Restore:
 
     def _prove(self, copy: str, came: Scanner) -> tuple[Scanned, Proof]:
         """Dump the copy through the same scan, and compare."""
-        scanner, size = Scanner(), came.finish().raw_bytes
+        scanner, size = Scanner(self._via_root), came.finish().raw_bytes
         pg_dump = self._server.pg_dump(copy, self._plan.needs.timezone)
         begun = time.monotonic()
         try:
@@ -376,18 +387,6 @@ def _version(reading: Reading) -> str:
                 break
     found = _SERVER.search(beginning[:BEGINNING])
     return found[1].decode("utf-8", "replace") if found is not None else ""
-
-
-def _sha256(material: Material) -> str:
-    """Of what is stored, where no manifest says it."""
-    digest, origin = hashlib.sha256(), material.start()
-    try:
-        while chunk := os.read(origin.descriptor, PIPE_SIZE):
-            digest.update(chunk)
-        origin.finish()
-    finally:
-        origin.close()
-    return digest.hexdigest()
 
 
 def _key() -> str:

@@ -28,7 +28,7 @@ from ..manifest import Document
 from ..processes import ENDING_SIGNALS, Clock, DumpError, say
 from . import probation
 from .cluster import PROGRAM, Cluster, bindir_for
-from .wire import Order, Wire
+from .wire import CANNOT, Order, Wire
 
 SOCKET = 0
 ROOT = "/usr/lib/postgresql"
@@ -36,6 +36,8 @@ OVERALL = 12 * 3600.0
 # pg_dump's pieces.
 PIECE = 1 << 20
 _PR_SET_DUMPABLE = 4
+# What a server says whose host has not enough for the dump.
+EXHAUSTED = ("No space left on device", "out of memory", "out of shared memory", "Cannot allocate memory")
 COUNTS = """
 WITH ours AS (SELECT oid FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema')
 SELECT count(*) FILTER (WHERE relkind IN ('r', 'p')), count(*) FILTER (WHERE relkind IN ('i', 'I')),
@@ -48,7 +50,8 @@ AVAILABLE = "SELECT name FROM pg_available_extensions"
 UNSEEN = """
 SELECT nspname::text, relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE relkind IN ('r', 'p') AND nspname !~ '^pg_' AND nspname <> 'information_schema'
-   AND (relrowsecurity OR NOT has_table_privilege(%(role)s, c.oid, 'SELECT'))
+   AND (relrowsecurity OR NOT has_table_privilege(%(role)s, c.oid, 'SELECT')
+        OR NOT has_schema_privilege(%(role)s, n.oid, 'USAGE'))
 """
 # What is below a table in an inheritance or a partitioning.
 BELOW = """
@@ -77,6 +80,8 @@ class Sandbox:
         self._root = root
         self._parent = parent
         self.cluster: Cluster | None = None
+        # Until the dump's own text comes, what fails is this host's.
+        self._cannot = True
 
     def run(self) -> None:
         """Do it; what fails is said to the drill in a document, and ends it."""
@@ -99,6 +104,7 @@ class Sandbox:
         # A tablespace can't be made in a transaction.
         self._load(cluster, TEMPLATE, "the globals", together=False)
         self._create(cluster, order)
+        self._cannot = False
         self._load(cluster, order.database, "the dump", together=True)
         self._wire.say({"ok": True, "server": version, "counts": self._counts(cluster, order.database)})
         self._dump(cluster, order)
@@ -124,6 +130,7 @@ class Sandbox:
         psql.close_input()
         psql.wait()
         if problem := psql.complaint():
+            self._cannot = self._cannot or any(words in problem for words in EXHAUSTED)
             raise DumpError(f"{what} could not be restored: {problem}")
 
     def _create(self, cluster: Cluster, order: Order) -> None:
@@ -181,7 +188,7 @@ class Sandbox:
     def _fail(self, reason: str) -> None:
         # Whoever would hear it may be gone.
         with contextlib.suppress(OSError, DumpError):
-            self._wire.say({"ok": False, "reason": reason})
+            self._wire.say({"ok": False, CANNOT: self._cannot, "reason": reason})
         with contextlib.suppress(OSError):
             say(PROGRAM, reason, error=True)
 

@@ -19,17 +19,20 @@ from .restorer import Restorer, sweep_roles
 from .session import ServerError, Session, composed, named
 from .swap import Swapped, Swapper
 from .target import (
+    PRODUCTION_MARK,
     SPACE_FACTOR,
     UTC,
     Extension,
     Permission,
     Target,
+    beyond,
     check_extensions,
     check_name,
     check_server_host,
     check_settings,
     check_space,
     check_version,
+    remote,
     resolved,
     restoring,
 )
@@ -43,6 +46,14 @@ MAINTENANCE = "postgres"
 # feature_not_supported, invalid_object_definition.
 _UNFIT = ("42809", "22023", "42704", "0A000", "42P17")
 
+# The server's own host, wherever it is reached; a superuser alone may ask.
+_HOST = """
+SELECT pg_read_file('/proc/sys/kernel/hostname', 0, 256, true), (pg_stat_file({}, true)).size IS NOT NULL
+"""
+_UTC = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""
+# When each database was made, which only its folder knows; of those in another tablespace not even that.
+_MADE = "coalesce((pg_stat_file('base/' || oid || '/PG_VERSION', true)).modification, now())"
+_BORN = f"SELECT datname::text, {_UTC.format(_MADE)} FROM pg_database"  # noqa: S608 (of constants)
 _LOCKED_BY = """
 SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
    AND (classid::bigint, objid::bigint) = ({}, {}) AND database = (
@@ -144,6 +155,14 @@ class Server:
         found = self.session.rows(composed(query, database))
         return int(found[0][0]) if found else 0
 
+    def would_drop(self, database: str, keep_previous: int) -> list[dict[str, str]]:
+        """The databases that a swap drops, with the time ``until`` which each was in use, at the least, in UTC."""
+        born: dict[str, str] = dict(self.session.rows(_BORN))
+        now = self.session.rows(f"SELECT {_UTC.format('now()')}")[0][0]
+        gone = beyond(database, born, keep_previous)
+        # It was in use until the one that replaced it came, and that one was made just before.
+        return [{"name": name, "until": born.get(after, now)} for name, after in gone.items()]
+
     def create_roles(self, names: t.Iterable[str]) -> list[str]:
         """Make the roles among *names* that are not there, without login; those that were made."""
         there = {name for (name,) in self.session.rows("SELECT rolname FROM pg_roles")}
@@ -231,8 +250,9 @@ class Server:
             )
         if standby:
             raise DumpError("this server is a standby, which nothing can be written to: restore into its primary")
-        said = self.session.rows("SELECT pg_read_file('/proc/sys/kernel/hostname', 0, 256, true)")[0][0]
-        check_server_host((said or "").strip(), self._permission)
+        said, marked = self.session.rows(composed(_HOST, PRODUCTION_MARK))[0]
+        name, address = (said or "").strip(), remote(self.target)
+        check_server_host(name, self._permission, marked=marked, address=address)
 
     def _extensions(self, names: t.Iterable[str]) -> dict[str, Extension]:
         found = self.session.rows(composed(_EXTENSIONS, sorted(names) or [""]))

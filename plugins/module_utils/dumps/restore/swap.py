@@ -66,9 +66,6 @@ class Swapper:
         names = self._names()
         if copy not in names:
             raise DumpError(f"there is no database {copy} that could become {database}")
-        # What a killed run was to drop.
-        dropped, _problems = self._drop(database, keep_previous)
-        names -= set(dropped)
         renames = [(copy, database)]
         if database in names:
             renames = [*shifts(database, names), (database, previous(database)), *renames]
@@ -79,9 +76,10 @@ class Swapper:
             except ServerError as error:
                 if error.state != _IN_USE or attempt == ATTEMPTS - 1:
                     raise DumpError(f"{database} is as it was, since it could not be swapped: {error}") from error
-        more, problems = self._drop(database, keep_previous)
+        # Only now; and what a killed run was to drop.
+        dropped, problems = self._drop(database, keep_previous)
         here = database in names and keep_previous > 0
-        return Swapped(previous(database) if here else "", tuple(dropped + more), tuple(problems))
+        return Swapped(previous(database) if here else "", tuple(dropped), tuple(problems))
 
     def _rename(self, renames: list[tuple[str, str]]) -> None:
         with self._emptying([old for old, _new in renames]), self._session.transaction():

@@ -24,6 +24,8 @@ PREVIOUS = "__previous"
 UTC = "UTC"
 # NAMEDATALEN - 1 of PostgreSQL, in bytes: what is longer would be cut without an error.
 NAME_LIMIT = 63
+# What is there on a host that dumps are made on.
+PRODUCTION_MARK = "/etc/taaraxtak/dump-source.json"
 # So many previous databases are a mistake, not a plan.
 MOST_KEPT = 99
 # PostgreSQL's own.
@@ -81,6 +83,11 @@ class Target:
         return self.host.startswith("/")
 
 
+def remote(target: Target) -> str:
+    """The address of *target* where it is another machine, "" where it is this one."""
+    return "" if target.by_socket or target.host == "localhost" or _loopback(target.host) else target.host
+
+
 def resolved(target: Target, permission: Permission) -> str:
     """The address to connect to; DumpError where the target is another machine, and that was not asked for.
 
@@ -103,13 +110,16 @@ def resolved(target: Target, permission: Permission) -> str:
     )
 
 
-def check_server_host(name: str, permission: Permission) -> None:
+def check_server_host(name: str, permission: Permission, *, marked: bool = False, address: str = "") -> None:
     """DumpError where the server says that it runs on a production host, *name*, and that was not asked for.
 
-    A forwarded port looks like loopback from here.
+    A forwarded port looks like loopback from here. *marked* says that the server's host has `PRODUCTION_MARK`.
+    *address* is what is connected to where that is no loopback: it may be what was typed.
     """
     known = [host for host in permission.production if name and _first_label(host) == _first_label(name)]
-    if known and not any(permission.given_for(host) for host in known):
+    if marked and not known:
+        known = [name or "without a name"]
+    if known and not any(permission.given_for(host) for host in (*known, name, address)):
         raise DumpError(
             f"this server runs on the production host {known[0]}: to restore into it, say restore_into_production and "
             "type its name out"
@@ -163,6 +173,16 @@ def shifts(database: str, existing: t.Collection[str]) -> list[tuple[str, str]]:
     numbers = kept(database, existing)
     gap = next(number for number in range(1, len(numbers) + 2) if number not in numbers)
     return [(previous(database, number), previous(database, number + 1)) for number in range(gap - 1, 0, -1)]
+
+
+def beyond(database: str, existing: t.Collection[str], keep_previous: int) -> dict[str, str]:
+    """What a restore drops of the *existing* databases, each with what has replaced it, "" where nothing has yet."""
+    moved = dict([*shifts(database, existing), (database, previous(database))]) if database in existing else {}
+    back = {new: old for old, new in moved.items()}
+    after = kept(database, {moved.get(name, name) for name in existing})
+    gone = [back.get(name, name) for number, name in after.items() if number > keep_previous]
+    chain = [name for name in (database, *kept(database, existing).values()) if name in existing]
+    return {name: chain[chain.index(name) - 1] if name != chain[0] else "" for name in gone}
 
 
 def check_version(server: int, dump: str) -> None:

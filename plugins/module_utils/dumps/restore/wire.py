@@ -5,7 +5,8 @@
 
 The drill: an `Order`, the globals' text, the dump's text. The sandbox: a document (``ok``, or the ``reason`` why not),
 the text of its copy, a document. Then the drill may wish for the text of a copy without some tables' rows: again the
-sandbox gives a document, the text, a document. What goes wrong is said in the next document, which is then the last.
+sandbox gives a document, the text, a document. What goes wrong is said in the next document, which is then the last;
+``cannot`` in it says that this host is in the way, and not the dump.
 """
 
 from __future__ import annotations
@@ -20,8 +21,17 @@ from ..processes import Clock, DumpError
 from ..reader import Reader
 
 PROTOCOL = 1
+# What an answer says beside ``ok`` and ``reason``: the host is in the way, and nothing is said of the dump.
+CANNOT = "cannot"
+ANSWER = "sandbox's answer"
+COUNTED = ("tables", "indexes", "constraints", "sequences")
+OUTCOMES = ("passed", "failed", "not_run")
 # Of a document: a policy has some 10 kB, the findings of an audit more.
 DOCUMENT_LIMIT = 1 << 23
+
+
+class LostError(DumpError):
+    """The other side is gone, or the time is over: nobody has said why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +74,35 @@ class Order:
         return order
 
 
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """What the sandbox says of a dump that is restored: its server's version, and how many of each kind are there."""
+
+    server: str
+    counts: dict[str, int]
+
+    @classmethod
+    def read(cls, document: Document) -> Loaded:
+        """Read an answer; ValueError where it is none."""
+        reader = Reader(document, ANSWER)
+        server, counts = reader.take("server", str), reader.counts("counts")
+        return cls(server, {kind: counts[kind] for kind in COUNTED if kind in counts})
+
+
+def read_policy(document: Document) -> Document:
+    """What the sandbox says of the policy, as far as it is known here; ValueError where it is no such answer."""
+    given = Reader(document, ANSWER).take("policy", dict)
+    reader = Reader(given, ANSWER)
+    policy: Document = {"checked": reader.take("checked", bool)}
+    policy |= {key: reader.count(key) for key in ("statements", "findings") if key in given}
+    for key in {"probes", "trials"} & given.keys():
+        counts = reader.counts(key)
+        policy[key] = {how: counts[how] for how in OUTCOMES if how in counts}
+    if "problems" in given:
+        policy["problems"] = [str(sentence) for sentence in reader.take("problems", list)]
+    return policy
+
+
 class Wire:
     """One end of the conversation: *reading* and *writing* are descriptors, of one socket or of two pipes."""
 
@@ -92,7 +131,7 @@ class Wire:
         self._write(END)
 
     def heard(self) -> Document:
-        """The document that comes next; DumpError where the other side is gone, ValueError where it is none."""
+        """The document that comes next; LostError where the other side is gone, ValueError where it is none."""
         content = bytearray()
         for piece in self.pieces():
             content += piece
@@ -101,7 +140,7 @@ class Wire:
         return decode(bytes(content), f"document of {self._other}")
 
     def pieces(self) -> t.Iterator[bytes]:
-        """The pieces of the text that comes next, to its end; DumpError where the other side is gone before."""
+        """The pieces of the text that comes next, to its end; LostError where the other side is gone before."""
         while piece := self._frame():
             yield piece
 
@@ -111,11 +150,16 @@ class Wire:
                 chunk = self._clock.read(self._reading, f"waiting for {self._other}")
             except ConnectionResetError:
                 chunk = b""
+            except DumpError as error:
+                raise LostError(str(error)) from error
             if not chunk:
-                raise DumpError(f"{self._other} went away in the middle")
+                raise LostError(f"{self._other} went away in the middle")
             self._waiting = list(self._frames.feed(chunk))
             self._waiting.reverse()
         return self._waiting.pop()
 
     def _write(self, *parts: bytes) -> None:
-        self._clock.write(self._writing, f"writing to {self._other}", *parts)
+        try:
+            self._clock.write(self._writing, f"writing to {self._other}", *parts)
+        except DumpError as error:
+            raise LostError(str(error)) from error

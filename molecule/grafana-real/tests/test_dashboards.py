@@ -1,0 +1,1 @@
+../../dashboards/tests/test_dashboards.py
