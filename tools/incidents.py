@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from plugins.module_utils.actions import approval, folder, report, saved, states, template, undo  # noqa: E402
+from plugins.module_utils.actions import approval, folder, parsing, report, saved, states, template, undo  # noqa: E402
 from plugins.module_utils.actions.judged import judge  # noqa: E402 - the path is set above
 from plugins.module_utils.actions.plan import FILE  # noqa: E402 - the path is set above
 from plugins.module_utils.actions.records import (  # noqa: E402 - the path is set above
@@ -58,6 +58,7 @@ def prepare_undo(options: argparse.Namespace, now: dt.datetime) -> int:
     about, touched = saved.read(sys.stdin.buffer)
     if (about.incident, about.plan_sha256) != (judged.incident.name, judged.incident.plan_sha256):
         raise ValueError(f"these are the saved rows of {about.incident}, or of another {FILE} than is here now")
+    undo.check_keys(touched, {step.id: parsing.assigned(step.sql) for step in judged.plan.steps})
     text = undo.undo(judged.plan, touched, now)
     # The name is the undo's own; it follows from the day and the incident.
     name = next(line for line in text.splitlines() if line.startswith("incident: ")).removeprefix("incident: ")
@@ -87,7 +88,7 @@ def approve(options: argparse.Namespace, now: dt.datetime) -> int:
     read = folder.read_folder(options.incident)
     # One that is there already is replaced, whatever it is.
     files = {name: content for name, content in read.files.items() if name != APPROVAL_FILE}
-    judged = judge(folder.Folder(read.name, files))
+    judged = judge(folder.Folder(read.name, files), rehearsed=True)
     plan, rehearsal = judged.plan, judged.incident.rehearsal
     stands = states.state(judged.incident, now)
     if stands.word != states.REHEARSED or rehearsal is None:
@@ -116,6 +117,8 @@ def retell(options: argparse.Namespace, now: dt.datetime) -> int:
 
 def tell(options: argparse.Namespace, now: dt.datetime) -> int:
     """A line for each incident; with --check the status is 1 where one is overdue or can't be read."""
+    if not Path(options.folder).is_dir():
+        raise ValueError(f"there is no folder {options.folder}: say with --folder where the incidents are")
     wrong = 0
     for place in sorted(Path(options.folder).glob("*/")):
         try:

@@ -16,6 +16,7 @@ description:
     plan C(before.yml) says of where it is carried out.
   - Fails where the folder or a file of it is a link, where the plan can't be read, and where one of its statements is
     not one that a corrective action may run.
+  - Fails where the rehearsal saves other rows than those of the plan, since its queries are sent to the server.
   - Whose approval it is isn't looked at. The host does that, by the keys that lie there.
 options:
   _terms:
@@ -23,6 +24,12 @@ options:
     type: list
     elements: str
     required: true
+  rehearsed:
+    description:
+      - Whether C(rehearsal.yml) must save the rows of the plan, and no others, where it is there.
+      - Write V(false) only to rehearse anew, or to undo.
+    type: bool
+    default: true
 author:
   - The taaraxtak.production authors (@taaraxtak)
 requirements:
@@ -59,9 +66,9 @@ from ..module_utils.actions.parsing import saves
 from ..module_utils.actions.records import confirmation
 
 
-def read(path: str) -> dict[str, t.Any]:
+def read(path: str, *, rehearsed: bool = True) -> dict[str, t.Any]:
     """What is known of the incident at *path*; ValueError where it is no incident, or may not be carried out."""
-    judged = judge(read_folder(path))
+    judged = judge(read_folder(path), rehearsed=rehearsed)
     found, plan = judged.incident, judged.plan
     return {
         "name": found.name,
@@ -84,6 +91,6 @@ class LookupModule(LookupBase):
     ) -> list[dict[str, t.Any]]:
         self.set_options(var_options=variables, direct=kwargs)
         try:
-            return [read(term) for term in terms]
+            return [read(term, rehearsed=self.get_option("rehearsed")) for term in terms]
         except (ValueError, OSError) as error:
             raise AnsibleLookupError(str(error)) from error

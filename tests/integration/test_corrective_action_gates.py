@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import typing as t
 
+import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.actions import approval, plan, records, yamls
 from ansible_collections.taaraxtak.production.plugins.module_utils.actions.records import Rehearsal, Signed
 from ansible_collections.taaraxtak.production.tests.integration.actions_host import (  # noqa: F401
@@ -267,3 +269,29 @@ def test_what_was_rehearsed_here_is_approved_and_carried_out(action):
     signed = Signed.of(made, action.files[plan.FILE], rehearsal, text)
     action.files[records.APPROVAL_FILE] = approval.sign(signed, str(action.keys["alice"]))
     assert action.after(action.run()).outcome == "committed"
+
+
+# --- What the rehearsal has the host send -----------------------------------------------------------------------------
+@pytest.mark.parametrize("check", [False, True])
+def test_what_saves_rows_is_sent_only_if_it_is_one_query(action, check):
+    """It was signed, and the rules on the controller would refuse it; the host looks itself."""
+    made = action.saves(action.write())
+    (save,) = made["remove"]
+    worse = {"remove": (dataclasses.replace(save, query=f"{save.query}; DROP TABLE public.notes"),)}
+    action.saves = lambda _plan: worse
+    action.approve()
+    before = action.digests()
+    result = action.run(check=check)
+    assert result.failed
+    assert "not started: step remove: what saves its rows is not one SELECT" in result.msg
+    assert action.digests() == before
+
+
+def test_a_rehearsal_saves_by_queries_alone(action):
+    action.write()
+    save = {"schema": "public", "table": "measurements", "query": "SELECT 1; DROP TABLE public.notes"}
+    before = action.digests()
+    result = rehearse(action, saves={"remove": [save]})
+    assert result.failed
+    assert "what saves its rows is not one SELECT" in result.msg
+    assert action.digests() == before

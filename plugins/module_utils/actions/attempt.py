@@ -21,13 +21,14 @@ from ..dumps.stores import Settings as Sending
 from ..dumps.transfer import Interruption
 from . import yamls
 from .approval import APPROVERS
-from .carrying import DRY, Carried, Carrying
+from .carrying import DRY, Carried, Carrying, Nobody
 from .database import PATIENCE, Server
 from .folder import Folder, understand
 from .interface import IS_ABORTED, IS_COMMITTED, CarryingError, Sink
 from .ledger import FOLDER, LOCK, Ledger, alone
 from .plan import FILE, Plan
 from .records import (
+    AFTER_FILE,
     COMMITTED,
     HUMAN,
     NOT_STARTED,
@@ -40,6 +41,7 @@ from .records import (
     Save,
     StepDone,
 )
+from .savable import check_saves, unsent
 from .saved import About
 from .saving import Counted, ToStores
 from .states import APPROVED, REHEARSED, Incident, refusals, state
@@ -78,7 +80,7 @@ class Attempt:
     """The person *dba*'s attempt at the incident in *files*.
 
     *connect* opens their session, by the role *login* ("": by any), in which they become *owner*. For *patience*
-    seconds the server is asked what became of a COMMIT whose answer was lost.
+    seconds the server is asked what became of a COMMIT whose answer was lost. *vouched*: who it is, was only said.
     """
 
     def __init__(
@@ -91,6 +93,8 @@ class Attempt:
         login: str = "",
         places: Places | None = None,
         patience: float = PATIENCE,
+        clock: t.Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+        vouched: bool = False,
     ) -> None:
         self._files = files
         self._connect = connect
@@ -99,6 +103,8 @@ class Attempt:
         self._owner = owner
         self._places = places or Places()
         self._patience = patience
+        self._clock = clock
+        self._vouched = vouched
         self._started = _now()
         self._ledger = Ledger(self._places.ledger)
         self._dump = ("", "")
@@ -109,9 +115,16 @@ class Attempt:
     def carry_out(self, *, confirmed: str, database: str, dump: t.Callable[[], Report]) -> Ended:
         """Carry it out, if every gate is open; *dump* makes a fresh dump first, and says how that went."""
         plan = self._read()
+        if AFTER_FILE in self._files.files and self._incident.after is None:
+            why = "; ".join(self._incident.problems)
+            return Ended(NOT_STARTED, f"{why}: bring after.yml back as it was, since nothing is written over it")
         try:
             with alone(self._places.lock):
                 return self._known(plan) or self._carry_out(plan, confirmed, database, dump)
+        except DumpError as error:
+            # A signal between the parts. Where it was begun, this host has noted what is certain.
+            record = self._ledger.find(self._incident.name)
+            return Ended(record.outcome, str(error), record) if record else self._not_started(plan, str(error))
         except ValueError as error:
             # Of an attempt that is under way, or was made, this is no record.
             return Ended(NOT_STARTED, str(error))
@@ -124,31 +137,32 @@ class Attempt:
     def _carry_out(self, plan: Plan, confirmed: str, database: str, dump: t.Callable[[], Report]) -> Ended:
         if self._incident.after is not None and self._incident.after.outcome != NOT_STARTED:
             return Ended(NOT_STARTED, f"{self._incident.name} has an after.yml: {self._incident.after.outcome}")
-        refused = self._gates(plan)
-        refused += refusals(
-            self._incident,
-            dt.datetime.now(dt.UTC),
-            host=own_name(plan.host),
-            database=database,
-            dba=self._dba,
-            confirmed=confirmed,
-        )
+        refused = self._gates(plan) or self._refusals(database, confirmed)
         if refused:
-            return self._not_started(plan, "; ".join(dict.fromkeys(refused)))
+            return self._not_started(plan, refused)
         self._interruption.listen()
         try:
             self._dump = _fresh(dump(), plan.database)
             sink = self._sink(plan)
         except (DumpError, CarryingError, ValueError, OSError) as error:
             return self._not_started(plan, f"there is no fresh dump, without which nothing is begun: {error}")
+        watch = _Watch(
+            self._ledger,
+            lambda carried: self._after(plan, carried),
+            self._interruption,
+            lambda: self._refusals(database, confirmed),
+        )
         with contextlib.closing(sink), contextlib.closing(self._server(plan)) as server:
-            watch = _Watch(self._ledger, lambda carried: self._after(plan, carried), self._interruption)
+            # The dump may have taken hours.
+            refused = self._refusals(database, confirmed)
+            if refused:
+                return self._not_started(plan, refused)
             saves = _saves(self._incident)
             carrying = Carrying(plan, saves, server, sink, watch, time.monotonic, login=self._login)
             carried = carrying.run(commit=True)
-        # What is left is short: to say how it ended.
-        with contextlib.suppress(DumpError):
-            hold_signals()
+            # What is left is short: to say how it ended.
+            with contextlib.suppress(DumpError):
+                hold_signals()
         after = self._after(plan, carried)
         problem = carried.reason if carried.outcome != COMMITTED or carried.astray else ""
         if watch.noted:
@@ -157,6 +171,13 @@ class Attempt:
             except ValueError as error:
                 problem = f"{problem or 'it was committed'}; {error}"
         return Ended(carried.outcome, problem, after)
+
+    def _refusals(self, database: str, confirmed: str) -> str:
+        """The gates that are shut now, in a sentence; "" where all are open."""
+        host, dba = own_name(), self._dba
+        return "; ".join(
+            refusals(self._incident, self._clock(), host=host, database=database, dba=dba, confirmed=confirmed)
+        )
 
     def _known(self, plan: Plan) -> Ended | None:
         """What this host knows of an earlier attempt, settled if it was not; None where there was none."""
@@ -188,12 +209,12 @@ class Attempt:
     def dry_run(self, *, database: str) -> Ended:
         """Do all of it on the real database, and roll back. Nothing is dumped, sent or noted. It needs no approval."""
         plan = self._read()
-        found = state(self._incident, dt.datetime.now(dt.UTC))
-        refused = list(self._gates(plan))
+        found = state(self._incident, self._clock())
+        refused = [gate] if (gate := self._gates(plan)) else []
         if found.word not in (REHEARSED, APPROVED):
             refused.append(f"the incident is {found.word}" + (f": {found.why}" if found.why else ""))
-        if (plan.host, plan.database) != (own_name(plan.host), database):
-            refused.append(f"the plan is for {plan.database} on {plan.host}, and this is {database} on {_host()}")
+        if (plan.host, plan.database) != (own_name(), database):
+            refused.append(f"the plan is for {plan.database} on {plan.host}, and this is {database} on {own_name()}")
         if refused:
             return self._not_started(plan, "; ".join(refused))
         try:
@@ -205,7 +226,7 @@ class Attempt:
 
     def _dry(self, plan: Plan, saves: t.Mapping[str, t.Sequence[Save]], *, login: str) -> Carried:
         with contextlib.closing(self._server(plan)) as server:
-            carrying = Carrying(plan, saves, server, self._counted(plan), _Nobody(), time.monotonic, login=login)
+            carrying = Carrying(plan, saves, server, self._counted(plan), Nobody(), time.monotonic, login=login)
             return carrying.run(commit=False)
 
     # --- On a copy ----------------------------------------------------------------------------------------------------
@@ -213,12 +234,10 @@ class Attempt:
         """Do all of it on a copy of *dump*, and commit there; without *commit* it is rolled back."""
         plan = self._read()
         DumpName.parse(dump)
-        lacking = [step.id for step in plan.steps if step.id not in saves]
-        if lacking or len(saves) != len(plan.steps):
-            raise ValueError("saves must have each step of the plan, and nothing else: derive them anew")
+        check_saves(plan, saves)
         if commit:
             with contextlib.closing(self._server(plan)) as server:
-                carrying = Carrying(plan, saves, server, self._counted(plan), _Nobody(), time.monotonic)
+                carrying = Carrying(plan, saves, server, self._counted(plan), Nobody(), time.monotonic)
                 carried = carrying.run(commit=True)
         else:
             carried = self._dry(plan, saves, login="")
@@ -239,10 +258,14 @@ class Attempt:
         )
 
     # --- Parts --------------------------------------------------------------------------------------------------------
-    def _gates(self, plan: Plan) -> tuple[str, ...]:
+    def _gates(self, plan: Plan) -> str:
         if len(self._files.files[FILE]) > MOST_PLAN:
-            return (f"before.yml is larger than {MOST_PLAN // 1024} KiB: make several incidents of it",)
-        return ()
+            return f"before.yml is larger than {MOST_PLAN // 1024} KiB: make several incidents of it"
+        rehearsal = self._incident.rehearsal
+        # That of another plan is refused as what it is.
+        if rehearsal is None or rehearsal.plan_sha256 != self._incident.plan_sha256:
+            return ""
+        return unsent(plan, rehearsal)
 
     def _server(self, plan: Plan) -> Server:
         return Server(self._connect, plan, self._owner, patience=self._patience)
@@ -287,6 +310,7 @@ class Attempt:
             outcome=carried.outcome,
             reason=carried.reason,
             carried_out_by=self._dba,
+            vouched=self._vouched,
             approved_by=incident.approver,
             break_glass=plan.break_glass,
             started=self._started,
@@ -308,23 +332,20 @@ class Attempt:
         )
 
 
-class _Nobody:
-    """Of a copy, and of a dry run, nothing is noted."""
-
-    def begun(self, carried: Carried) -> None:
-        """Nothing."""
-
-    def committing(self, carried: Carried) -> None:
-        """Nothing."""
-
-
 class _Watch:
     """Notes at each moment what is certain: before COMMIT is sent, that nothing was committed."""
 
-    def __init__(self, ledger: Ledger, record: t.Callable[[Carried], AfterAction], interruption: Interruption) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        record: t.Callable[[Carried], AfterAction],
+        interruption: Interruption,
+        refused: t.Callable[[], str],
+    ) -> None:
         self._ledger = ledger
         self._record = record
         self._interruption = interruption
+        self._refused = refused
         self.noted = False
 
     def begun(self, carried: Carried) -> None:
@@ -333,19 +354,16 @@ class _Watch:
         self.noted = True
 
     def committing(self, carried: Carried) -> None:
+        if refused := self._refused():
+            raise CarryingError(refused)
         reason = f"{INTERRUPTED} of how COMMIT ended"
         self._ledger.note(self._record(dataclasses.replace(carried, outcome=UNKNOWN, reason=reason)))
         # A signal must not come between COMMIT and what is said of it.
         self._interruption.hold()
 
 
-def own_name(wanted: str) -> str:
-    """What this host is called: *wanted* where that is its name or the first part of it."""
-    name = _host()
-    return wanted if wanted in (name, name.partition(".")[0]) else name
-
-
-def _host() -> str:
+def own_name() -> str:
+    """What this host is called, all of it: production.staging is not production."""
     return socket.gethostname()
 
 

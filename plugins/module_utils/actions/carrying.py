@@ -63,6 +63,16 @@ class Watch(t.Protocol):
         """All is as expected and the saved rows are away: COMMIT comes next."""
 
 
+class Nobody:
+    """Of a copy, and of a dry run, nothing is noted."""
+
+    def begun(self, carried: Carried) -> None:
+        """Nothing."""
+
+    def committing(self, carried: Carried) -> None:
+        """Nothing."""
+
+
 class Carrying:
     """One attempt at *plan*, whose steps' rows are those of *saves* (by the step's id).
 
@@ -108,18 +118,17 @@ class Carrying:
 
     def run(self, *, commit: bool) -> Carried:
         """Carry it out; without *commit* all is done, rolled back, and asked once more."""
+        begun = False
         try:
-            self._begun = self._database.begin()
-        except CarryingError as error:
-            return self._carried(NOT_STARTED, str(error))
-        try:
+            self._begun = self._database.begin(self._emptied())
+            begun = True
             self._do(commit=commit)
         # Whatever it is, a defect of ours too: it must end in ROLLBACK, and in a report.
         except Exception as error:
-            return self._given_up(error)
+            return self._given_up(error) if begun else self._carried(NOT_STARTED, _why(error))
         if not commit:
             return self._dry()
-        self._wal = self._quietly(lambda: self._database.wal()) or self._wal
+        self._wal = self._quietly(self._written) or self._wal
         return self._carried(COMMITTED)
 
     def _do(self, *, commit: bool) -> None:
@@ -141,6 +150,11 @@ class Carrying:
         self._watch.committing(self._carried(UNKNOWN))
         self._sent = True
         self._database.commit()
+
+    def _emptied(self) -> list[tuple[str, str]]:
+        """The tables that TRUNCATE will empty."""
+        emptied = [step.id for step in self._plan.steps if step.allow_truncate]
+        return [(save.schema, save.table) for one in emptied for save in self._steps[one].saves]
 
     def _check_login(self) -> None:
         if self._login and self._begun.login != self._login:
@@ -199,7 +213,7 @@ class Carrying:
 
     # --- The end ------------------------------------------------------------------------------------------------------
     def _given_up(self, error: Exception) -> Carried:
-        reason = str(error) or type(error).__name__
+        reason = _why(error)
         if self._sent and isinstance(error, LostError):
             return self._settled(reason)
         ended = isinstance(error, EndedError)
@@ -223,21 +237,29 @@ class Carrying:
 
     def _dry(self) -> Carried:
         """Roll back, and show that nothing is left of it."""
+        first = self._begun
         try:
             self._database.rollback()
             again: dict[str, Answer] = {}
-            self._database.begin()
+            self._begun = self._database.begin()
             for one in self._questions:
                 again[one.id] = self._database.answer(one.query)
             self._database.rollback()
+        except EndedError as error:
+            return dataclasses.replace(self._settled(str(error)), astray=True)
         except CarryingError as error:
             return self._carried(ROLLED_BACK, f"{DRY}, and then it could not be asked again: {error}")
+        finally:
+            self._begun = first
         moved = [one.id for one in self._questions if again[one.id] != self._before[one.id]]
         if moved:
             return self._carried(
                 ROLLED_BACK, f"{DRY}; since then {', '.join(moved)} answered differently: others write meanwhile"
             )
         return self._carried(ROLLED_BACK, f"{DRY}; asked again, everything answers as before")
+
+    def _written(self) -> str:
+        return self._database.wal()
 
     @staticmethod
     def _quietly(ask: t.Callable[[], t.Any]) -> t.Any:
@@ -283,6 +305,10 @@ class Carrying:
             after=_recorded(after),
             met=before is not None and before == after,
         )
+
+
+def _why(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _short(answer: Answer) -> str:

@@ -73,7 +73,7 @@ class Server:
                 self._connection.close()
 
     # --- The transaction ----------------------------------------------------------------------------------------------
-    def begin(self) -> Begun:
+    def begin(self, emptied: t.Sequence[tuple[str, str]] = ()) -> Begun:
         if self._connection is None:
             try:
                 self._connection = self._connect()
@@ -83,6 +83,26 @@ class Server:
                 raise CarryingError(_said(error)) from error
         # What is seen is what was there at the beginning, and what the steps do: nobody else moves an invariant.
         self._do("BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE")
+        try:
+            self._lock(emptied)
+            return self._set_up()
+        except CarryingError:
+            with contextlib.suppress(CarryingError):
+                self.rollback()
+            raise
+
+    def _lock(self, emptied: t.Sequence[tuple[str, str]]) -> None:
+        """Become the owner, and lock the tables that are *emptied*, before anything is seen.
+
+        TRUNCATE takes rows along that came after what is seen, and that nobody saved. SET and LOCK take no snapshot.
+        """
+        self._do(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(self._plan.lock_timeout)))
+        self._do(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(self._owner)))
+        if emptied:
+            names = sql.SQL(", ").join(sql.Identifier(*name) for name in emptied)
+            self._do(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
+
+    def _set_up(self) -> Begun:
         settings = {
             **SESSION,
             "lock_timeout": str(self._plan.lock_timeout),
@@ -91,22 +111,16 @@ class Server:
             "idle_in_transaction_session_timeout": "0",
         }
         for name, value in settings.items():
-            self._rows("SELECT set_config(%s, %s, true)", (name, value))
+            self._rows("SELECT pg_catalog.set_config(%s, %s, true)", (name, value))
         ((login, version, counted, role, self._xid),) = self._rows(
             "SELECT session_user::text, current_setting('server_version'), current_setting('track_counts'),"
             " current_setting('session_replication_role'), pg_current_xact_id()::text"
         )
         if (counted, role) != ("on", "origin"):
-            self.rollback()
             raise CarryingError(
                 "track_counts must be on and session_replication_role origin, else what is touched can't be seen: "
                 f"they are {counted} and {role}"
             )
-        try:
-            self._do(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(self._owner)))
-        except CarryingError:
-            self.rollback()
-            raise
         return Begun(version.split()[0], self._xid, login)
 
     def commit(self) -> None:
@@ -300,10 +314,13 @@ class Server:
                 yield from (_placed(row) for row in batch)
 
     def _same(self) -> None:
-        """EndedError where this is no longer the transaction that was begun."""
+        """EndedError where this is not the transaction that was begun; CarryingError where its role is another."""
         inside = self._connection.info.transaction_status == extensions.TRANSACTION_STATUS_INTRANS
-        if not inside or self._rows("SELECT pg_catalog.pg_current_xact_id_if_assigned()::text") != [(self._xid,)]:
+        said = self._rows("SELECT pg_catalog.pg_current_xact_id_if_assigned()::text, current_user") if inside else []
+        if [xid for xid, _role in said] != [self._xid]:
             raise EndedError("a statement has ended the transaction that it ran in")
+        if said[0][1] != self._owner:
+            raise CarryingError(f"a statement has changed the role from {self._owner} to {said[0][1]}")
 
     def _do(self, statement: t.Any) -> None:
         with self._cursor() as cursor:

@@ -83,8 +83,8 @@ class Counts:
 class Database(t.Protocol):
     """One database. Each method may raise CarryingError; LostError where the connection is gone."""
 
-    def begin(self) -> Begun:
-        """Begin the transaction, with all that is set for it."""
+    def begin(self, emptied: t.Sequence[tuple[str, str]] = ()) -> Begun:
+        """Begin the transaction, with all that is set for it; the tables that will be *emptied* are locked first."""
 
     def answer(self, query: str) -> Answer:
         """What *query* answers; it changes nothing."""

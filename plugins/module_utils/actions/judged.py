@@ -9,6 +9,7 @@ import dataclasses
 
 from . import folder, parsing
 from .plan import FILE, Plan
+from .records import REHEARSAL_FILE, Rehearsal, Save
 from .states import Incident
 
 
@@ -21,10 +22,11 @@ class Judged:
     plan: Plan
 
 
-def judge(read: folder.Folder) -> Judged:
+def judge(read: folder.Folder, *, rehearsed: bool = False) -> Judged:
     """What *read* says; ValueError where its plan can't be read, is another's, or has a statement that may not run.
 
-    No signature is looked at.
+    *rehearsed*: also where there is a rehearsal that saves other rows than those of the plan. What it holds is sent to
+    the server as it stands, so nobody but the parser may have written it. No signature is looked at.
     """
     found = folder.understand(read, None)
     if found.plan is None:
@@ -32,4 +34,17 @@ def judge(read: folder.Folder) -> Judged:
     if found.plan.incident != found.name:
         raise ValueError(f"{FILE} is of the incident {found.plan.incident}: this folder is {found.name}")
     parsing.check(found.plan)
+    if rehearsed and REHEARSAL_FILE in read.files:
+        _check_rehearsal(found)
     return Judged(read, found, found.plan)
+
+
+def _check_rehearsal(found: Incident) -> None:
+    if found.rehearsal is None or found.plan is None:
+        raise ValueError(" ".join(found.problems))
+    if _saved(found.rehearsal) != [(step.id, step.sql, parsing.saves(step.sql)) for step in found.plan.steps]:
+        raise ValueError(f"{REHEARSAL_FILE} does not save the rows of this plan: rehearse it again")
+
+
+def _saved(rehearsal: Rehearsal) -> list[tuple[str, str, tuple[Save, ...]]]:
+    return [(step.id, step.sql, step.saves) for step in rehearsal.steps]

@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import stat
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -40,23 +41,34 @@ class Ledger:
             raise ValueError(f"the record {self._file(incident)} could not be read: {error.strerror}") from error
         with open(handle, "rb") as file:  # noqa: PTH123 (opened above, so that no link is followed)
             content = file.read(yamls.MAX_BYTES + 1)
-        return AfterAction.read(yamls.load(content, AFTER_FILE))
+        try:
+            return AfterAction.read(yamls.load(content, AFTER_FILE))
+        except ValueError as error:
+            raise ValueError(
+                f"this host's record {self._file(incident)} can't be read ({error}): settle by hand what became of that"
+                " attempt, then remove the file"
+            ) from error
 
     def begin(self, record: AfterAction) -> None:
         """Note that the attempt has begun; ValueError where one was begun before, or it can't be noted."""
         self._made()
-        file = self._file(record.incident)
+        file, partial = self._file(record.incident), ""
         try:
-            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            # It gets its name when it is whole, so that a process that is killed leaves none that can't be read.
+            handle, partial = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".partial", dir=self._folder)
+            with os.fdopen(handle, "wb") as opened:
+                opened.write(record.text().encode())
+                opened.flush()
+                os.fsync(opened.fileno())
+            os.link(partial, file)
+            sync_folder(self._folder)
         except FileExistsError:
             raise ValueError(f"{record.incident} was begun on this host before: see {file}") from None
         except OSError as error:
             raise ValueError(f"{file} could not be written: {error.strerror}") from error
-        with os.fdopen(handle, "wb") as opened:
-            opened.write(record.text().encode())
-            opened.flush()
-            os.fsync(opened.fileno())
-        sync_folder(self._folder)
+        finally:
+            if partial:
+                Path(partial).unlink(missing_ok=True)
 
     def note(self, record: AfterAction) -> None:
         """What is now known of it; ValueError where it can't be noted."""

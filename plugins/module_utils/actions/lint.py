@@ -13,10 +13,11 @@ from __future__ import annotations
 import typing as t
 
 from . import statements as kinds
+from .choosing import chooses
 from .functions import HARMLESS, SEQUENCE, VOLATILE, never
+from .nodes import Tree, texts, walk
 from .plan import Step
 
-Tree: t.TypeAlias = t.Mapping[str, t.Any]
 SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "pg_toast", "pg_temp")
 
 
@@ -56,7 +57,7 @@ def check_query(statements: t.Sequence[Tree], functions: t.Sequence[str] = ()) -
         return [Refusal("not-a-query", f"{_word(kind)} is no question: write one SELECT")]
     refusals: list[Refusal | None] = [
         Refusal("locking", "it locks rows: leave FOR UPDATE and its like out")
-        for node in _walk(statements[0])
+        for node in walk(statements[0])
         if "lockingClause" in node
     ]
     return _said(refusals + _inside(statements[0], functions, sequences=False))
@@ -101,10 +102,11 @@ def _refuse_kind(kind: str, body: Tree, step: Step) -> Refusal | None:
 
 def _flags(kind: str, body: Tree, step: Step) -> t.Iterator[Refusal | None]:
     """Flags that are missing, and those that permit what isn't there: nobody is to get used to them."""
-    without = kind in ("UpdateStmt", "DeleteStmt") and not _chooses(body.get("whereClause"))
+    without = kind in ("UpdateStmt", "DeleteStmt") and not chooses(body)
     if without and not step.allow_without_where:
         yield Refusal(
-            "without-where", "it touches every row: write a WHERE that names a column, or allow_without_where: true"
+            "without-where",
+            "it touches every row: write a WHERE that chooses by a column of the table, or allow_without_where: true",
         )
     if kind == "TruncateStmt" and not step.allow_truncate:
         yield Refusal("truncate", "TRUNCATE empties the table: write DELETE, or allow_truncate: true")
@@ -116,11 +118,6 @@ def _flags(kind: str, body: Tree, step: Step) -> t.Iterator[Refusal | None]:
     for flag, is_needed in needed.items():
         if getattr(step, flag) and not is_needed:
             yield Refusal("needless-flag", f"{flag} permits what the statement does not do: leave it out")
-
-
-def _chooses(where: object) -> bool:
-    """Whether a condition looks at a column at all: one of constants is true for every row or for none."""
-    return any("fields" in node for node in _walk(where))
 
 
 # --- INSERT, UPDATE, DELETE, TRUNCATE ---------------------------------------------------------------------------------
@@ -148,7 +145,7 @@ def _change(kind: str, body: Tree) -> t.Iterator[Refusal | None]:
             if schema in ("", "pg_catalog") and name in VOLATILE | SEQUENCE:
                 yield Refusal("volatile", f"{name}() chooses other rows each time: which ones could not be saved first")
         # Without an order, the rows saved first need not be those that are touched then.
-        if any(_some_of_many(node) for node in _walk(chosen)):
+        if any(_some_of_many(node) for node in walk(chosen)):
             yield Refusal("volatile", "without ORDER BY, LIMIT, OFFSET and DISTINCT ON choose any rows: write it")
 
 
@@ -160,7 +157,7 @@ def _some_of_many(node: Tree) -> bool:
 
 # --- DDL --------------------------------------------------------------------------------------------------------------
 def _definition(kind: str, body: Tree) -> t.Iterator[Refusal | None]:
-    for node in _walk(body):
+    for node in walk(body):
         if node.get("behavior") == "DROP_CASCADE":
             yield Refusal("cascade", "CASCADE drops what is not named: make a step of each")
         if node.get("concurrent"):
@@ -173,12 +170,16 @@ def _definition(kind: str, body: Tree) -> t.Iterator[Refusal | None]:
         "AlterTableStmt": body.get("objtype"),
     }
     what = objects.get(kind)
+    if kind == "DropStmt" and what == "OBJECT_TABLE":
+        yield _losing("DROP TABLE")
     if kind in objects and what not in kinds.OBJECTS:
         word = str(what).removeprefix("OBJECT_").replace("_", " ").lower()
         yield Refusal("ddl-object", f"a {word} is none of what an action may change: migrate instead")
     for command in body.get("cmds", ()):
         subtype = command["AlterTableCmd"]["subtype"]
-        if subtype not in kinds.ALTERATIONS:
+        if subtype in kinds.LOSING:
+            yield _losing(kinds.LOSING[subtype])
+        elif subtype not in kinds.ALTERATIONS:
             yield Refusal(
                 "ddl-alteration", f"{subtype.removeprefix('AT_')} is not what an action may do: migrate instead"
             )
@@ -187,7 +188,7 @@ def _definition(kind: str, body: Tree) -> t.Iterator[Refusal | None]:
         if name and _is_system(name.get("schemaname", "")):
             yield Refusal("system-table", f"{name['relname']} is PostgreSQL's own: no action changes it")
     for dropped in body.get("objects", ()):
-        parts = _texts(dropped.get("List", {}).get("items", ()))
+        parts = texts(dropped.get("List", {}).get("items", ()))
         if len(parts) < 2:
             yield Refusal(
                 "without-schema", f"which {'.'.join(parts)} is meant depends on the session: write its schema"
@@ -196,11 +197,18 @@ def _definition(kind: str, body: Tree) -> t.Iterator[Refusal | None]:
             yield Refusal("system-table", f"{parts[-1]} is PostgreSQL's own: no action changes it")
 
 
+def _losing(what: str) -> Refusal:
+    return Refusal(
+        "rows-lost",
+        f"{what} destroys what nobody has saved or counted: save it by a step of DELETE or UPDATE, and migrate instead",
+    )
+
+
 # --- Anywhere in the tree ---------------------------------------------------------------------------------------------
 def _inside(tree: Tree, declared: t.Sequence[str], *, sequences: bool) -> list[Refusal | None]:
     found: list[Refusal | None] = []
     known = _ctes(tree)
-    for depth, node in enumerate(_walk(tree)):
+    for depth, node in enumerate(walk(tree)):
         for key in node:
             # What isn't a SELECT runs as well where it stands inside: in WITH, or as CREATE TABLE AS EXECUTE.
             if depth and key.endswith("Stmt") and key[0].isupper() and key != "SelectStmt":
@@ -221,6 +229,7 @@ def _inside(tree: Tree, declared: t.Sequence[str], *, sequences: bool) -> list[R
         if "catalogname" in node:
             found.append(Refusal("other-database", f"leave {node['catalogname']} out: the plan names the database"))
         found += _operators(node)
+        found += _attributes(node)
     for schema, name in _functions(tree):
         found.append(_function(schema, name, declared, sequences=sequences))
     return found
@@ -228,16 +237,25 @@ def _inside(tree: Tree, declared: t.Sequence[str], *, sequences: bool) -> list[R
 
 def _ctes(tree: Tree) -> set[str]:
     """The names that WITH gives."""
-    return {node["ctename"] for node in _walk(tree) if "ctename" in node}
+    return {node["ctename"] for node in walk(tree) if "ctename" in node}
 
 
 def _operators(node: Tree) -> t.Iterator[Refusal | None]:
     """OPERATOR(schema.+) calls whatever function stands behind it."""
     places = [node["A_Expr"].get("name")] if "A_Expr" in node else []
     for names in (*places, node.get("operName"), node.get("useOp")):
-        parts = _texts(names or [])
+        parts = texts(names or [])
         if len(parts) > 1 and parts[0] != "pg_catalog":
             yield Refusal("operator", f"the operator {'.'.join(parts)} is not PostgreSQL's: write what it does")
+
+
+def _attributes(node: Tree) -> t.Iterator[Refusal | None]:
+    """(x).f and t.f call f(x) and f(t) where there is no such column."""
+    if texts(node.get("A_Indirection", {}).get("indirection", ())):
+        yield Refusal("attribute", "(x).f may call the function f: write the column, or f(x)")
+    parts = texts(node.get("fields", ()))
+    if len(parts) > 1 and (never(parts[-1].lower()) or parts[-1].lower() in VOLATILE | SEQUENCE):
+        yield Refusal("attribute", f"{'.'.join(parts)} may call the function {parts[-1]}: leave the table's name out")
 
 
 def _function(schema: str, name: str, declared: t.Sequence[str], *, sequences: bool) -> Refusal | None:
@@ -257,27 +275,11 @@ def _function(schema: str, name: str, declared: t.Sequence[str], *, sequences: b
 
 def _functions(tree: object) -> t.Iterator[tuple[str, str]]:
     """(schema, name) of each function that is called by name."""
-    for node in _walk(tree):
-        parts = _texts(node.get("funcname", []))
+    for node in walk(tree):
+        parts = texts(node.get("funcname", []))
         if parts:
             yield ".".join(parts[:-1]).lower(), parts[-1].lower()
 
 
-def _texts(names: t.Sequence[Tree]) -> list[str]:
-    return [name["String"].get("sval", "") for name in names if "String" in name]
-
-
 def _is_system(schema: str) -> bool:
     return schema in SYSTEM_SCHEMAS or schema.startswith("pg_")
-
-
-def _walk(node: object) -> t.Iterator[Tree]:
-    """Every mapping in *node*, itself first; without recursion, since a statement may be nested deeply."""
-    waiting = [node]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, t.Mapping):
-            yield one
-            waiting.extend(reversed(list(one.values())))
-        elif isinstance(one, (list, tuple)):
-            waiting.extend(reversed(one))

@@ -10,6 +10,7 @@ import json
 import typing as t
 
 from . import lint
+from .nodes import Tree
 from .plan import FILE, Plan, Step
 from .records import Save
 
@@ -27,7 +28,7 @@ SAVED = "taaraxtak_saved"
 _TOO_DEEP = "the statement is nested too deeply, or is no text that PostgreSQL reads: write it more simply"
 
 
-def trees(sql: str) -> list[lint.Tree]:
+def trees(sql: str) -> list[Tree]:
     """The statements in *sql*; ValueError where PostgreSQL could not read it either."""
     if PGLAST_IMPORT_ERROR is not None:
         raise ValueError("pglast is missing here: statements are judged on the control machine, by make's environment")
@@ -74,6 +75,13 @@ def saves(sql: str) -> tuple[Save, ...]:
         return _saves(statement)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
+
+
+def assigned(sql: str) -> frozenset[str]:
+    """The columns that the one statement of a step assigns to, where it is an UPDATE."""
+    statements = trees(sql)
+    updated = statements[0].get("UpdateStmt", {}) if statements else {}
+    return frozenset(target["ResTarget"].get("name", "") for target in updated.get("targetList", ()))
 
 
 def _saves(statement: t.Any) -> tuple[Save, ...]:
@@ -153,7 +161,7 @@ def _savable(step: Step) -> list[str]:
     return []
 
 
-def _judged(what: str, sql: str, judge: t.Callable[[list[lint.Tree]], list[lint.Refusal]]) -> list[str]:
+def _judged(what: str, sql: str, judge: t.Callable[[list[Tree]], list[lint.Refusal]]) -> list[str]:
     try:
         return [f"{what}: {refusal.sentence} ({refusal.rule})" for refusal in judge(trees(sql))]
     except ValueError as error:

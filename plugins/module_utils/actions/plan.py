@@ -58,6 +58,8 @@ SESSION = {
     "intervalstyle": "postgres",
     "bytea_output": "hex",
     "extra_float_digits": "1",
+    # What is reported as committed is on the disk.
+    "synchronous_commit": "on",
 }
 
 

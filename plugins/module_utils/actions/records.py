@@ -192,6 +192,8 @@ class AfterAction:
     steps: tuple[StepDone, ...]
     assess: tuple[Answered, ...]
     invariants: tuple[Answered, ...]
+    # Nothing on the host has shown that it was they.
+    vouched: bool = False
     why_different: str = ""
     learned: str = ""
     follow_ups: str = ""

@@ -58,7 +58,7 @@ def _facts(after: AfterAction) -> list[tuple[str, str]]:
         ("host", after.host),
         ("database", after.database),
         ("server", after.server and f"PostgreSQL {after.server}"),
-        ("carried out by", after.carried_out_by),
+        ("carried out by", after.carried_out_by + (", as who ran it says" if after.vouched else "")),
         ("approved by", after.approved_by or "nobody"),
         ("break glass", after.break_glass),
         ("started", after.started),

@@ -19,11 +19,17 @@ OBJECTS = frozenset(
 ALTERATIONS = frozenset(
     f"AT_{word}"
     for word in (
-        *("AddColumn", "DropColumn", "ColumnDefault", "DropNotNull", "SetNotNull", "AlterColumnType", "DropExpression"),
+        *("AddColumn", "ColumnDefault", "DropNotNull", "SetNotNull"),
         *("AddConstraint", "ValidateConstraint", "DropConstraint", "AddIndex", "AddIndexConstraint", "AlterConstraint"),
         *("AttachPartition", "DetachPartition", "AddIdentity", "SetIdentity", "DropIdentity", "SetStatistics"),
     )
 )
+# What ALTER TABLE does to the values that are there. A new type does so without USING too: float8 to int rounds.
+LOSING = {
+    "AT_DropColumn": "DROP COLUMN",
+    "AT_AlterColumnType": "ALTER COLUMN TYPE",
+    "AT_DropExpression": "DROP EXPRESSION",
+}
 
 _TRANSACTION = ("transaction", "the action is one transaction: leave this out")
 _CODE = ("code", "it makes or runs code, which could do anything: migrate instead")

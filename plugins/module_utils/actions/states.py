@@ -19,6 +19,8 @@ DRAFT, REHEARSED, APPROVED, CARRIED_OUT, CLOSED, VOID = (
     "closed",
     "void",
 )
+# For so long a plan may be written without being one yet.
+PATIENCE = dt.timedelta(days=7)
 STATES = (DRAFT, REHEARSED, APPROVED, CARRIED_OUT, CLOSED, VOID)
 
 
@@ -121,10 +123,30 @@ def _before(incident: Incident, note: str) -> State:
 
 
 def overdue(incident: Incident, now: dt.datetime) -> bool:
-    """Whether there should be an after-action report by *now* and is none, or the plan can't be read."""
-    if incident.after is not None and incident.after.outcome != NOT_STARTED:
-        return False
-    return incident.plan is None or now >= incident.plan.expires
+    """Whether there should be a right and certain after-action report by *now* and is none, or a file can't be read.
+
+    Of a plan that nobody has tried yet that is only so a week after the day in its name: it may be half written.
+    """
+    after = incident.after
+    if after is not None and after.outcome not in (NOT_STARTED, UNKNOWN):
+        return state(incident, now).word == VOID
+    if incident.plan is None and incident.plan_sha256 and not _tried(incident):
+        return now >= _begun(incident.name) + PATIENCE
+    return incident.plan is None or bool(incident.problems) or now >= incident.plan.expires
+
+
+def _tried(incident: Incident) -> bool:
+    # A second problem is one of a file that comes later.
+    later = incident.rehearsal_sha256 or incident.approval_sha256 or incident.after is not None
+    return bool(later) or len(incident.problems) > 1
+
+
+def _begun(name: str) -> dt.datetime:
+    """The day in the name of an incident."""
+    try:
+        return dt.datetime.combine(dt.date.fromisoformat(name[:10]), dt.time(), dt.UTC)
+    except ValueError:
+        return dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 def refusals(

@@ -107,6 +107,17 @@ def undo(plan: Plan, touched: t.Sequence[Touched], now: dt.datetime) -> str:
     return "\n".join(lines) + "\n"
 
 
+def check_keys(touched: t.Sequence[Touched], assigned: t.Mapping[str, t.Collection[str]]) -> None:
+    """ValueError where a step has *assigned* to a column of a key: the rows can't be found by the key that they had."""
+    for one in touched:
+        keys = [column.name for column in one.table.columns if column.key and column.name in assigned.get(one.step, ())]
+        if one.done == UPDATED and one.rows and keys:
+            raise ValueError(
+                f"{one.step} has changed {', '.join(keys)}, of the primary key of {one.table.schema}.{one.table.name}:"
+                " which row was which can't be told, so write the undo by hand"
+            )
+
+
 def _step_lines(steps: t.Sequence[tuple[str, str, str, int]]) -> t.Iterator[str]:
     for step_id, why, sql, count in steps:
         yield f"  - id: {step_id}"

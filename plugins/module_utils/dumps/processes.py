@@ -113,6 +113,8 @@ class Child:
 
         def die_with_parent() -> None:
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            # What its starter holds back while it starts it would hold back for ever.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
             if os.getppid() != parent:
                 os._exit(1)
 

@@ -42,6 +42,7 @@ class Told:
         self.problem = changes.get("problem", "")
         self.invariant = changes.get("invariant", {False: [(40,)], True: [(40,)]})
         self.settles = False
+        self.emptied: list[tuple[str, str]] = []
 
     def __getattribute__(self, name: str) -> t.Any:
         found = object.__getattribute__(self, name)
@@ -53,7 +54,8 @@ class Told:
                 raise self.error
         return found
 
-    def begin(self) -> Begun:
+    def begin(self, emptied: t.Sequence[tuple[str, str]] = ()) -> Begun:
+        self.emptied = list(emptied)
         self.ran = False
         return Begun("17.6", "4711", self.login)
 

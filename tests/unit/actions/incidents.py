@@ -6,7 +6,7 @@ import dataclasses
 import datetime as dt
 import typing as t
 
-from ansible_collections.taaraxtak.production.plugins.module_utils.actions import plan, records, yamls
+from ansible_collections.taaraxtak.production.plugins.module_utils.actions import parsing, plan, records, yamls
 from ansible_collections.taaraxtak.production.plugins.module_utils.actions.records import AfterAction, Rehearsal
 from ansible_collections.taaraxtak.production.plugins.module_utils.actions.states import Incident
 
@@ -66,7 +66,7 @@ def rehearsal(**changes: t.Any) -> Rehearsal:
         rows=12,
         saved=12,
         locks=("public.provider_marketshare RowExclusiveLock",),
-        saves=(records.Save("public", "provider_marketshare", "SELECT 1"),),
+        saves=parsing.saves(read().steps[0].sql),
     )
     answered = records.Answered("duplicates", "SELECT 1", "12", "12", "0", "0", met=True)
     made = Rehearsal(

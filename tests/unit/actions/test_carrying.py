@@ -13,6 +13,7 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.actions.inter
     EndedError,
     LostError,
 )
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.processes import DumpError
 from ansible_collections.taaraxtak.production.tests.unit.actions.acting import OID, OTHER, Told, carry
 from ansible_collections.taaraxtak.production.tests.unit.actions.incidents import GOOD, read
 
@@ -77,6 +78,11 @@ def test_what_does_not_begin_is_not_started() -> None:
     database = Told(at="begin", error=LostError("no server"))
     assert carry(database).outcome == "not started"
     assert database.asked == ["begin"]
+
+
+def test_what_interrupts_the_beginning_is_not_started() -> None:
+    carried = carry(Told(at="begin", error=DumpError("interrupted by SIGTERM")))
+    assert (carried.outcome, carried.reason) == ("not started", "interrupted by SIGTERM")
 
 
 @pytest.mark.parametrize(
@@ -167,6 +173,14 @@ def test_a_dry_run_does_everything_and_shows_that_nothing_is_left() -> None:
     assert carried.saved == ""
     assert not {"commit", "finish", "begun", "committing"} & set(database.asked)
     assert database.asked.count("begin") == database.asked.count("rollback") == 2
+
+
+@pytest.mark.parametrize("said", ["committed", "aborted", ""])
+def test_a_dry_run_whose_transaction_was_ended_does_not_say_that_nothing_is_left(said: str) -> None:
+    carried = carry(Told(at="rollback", error=EndedError("it ended"), said=said), commit=False)
+    assert carried.astray
+    assert carried.outcome == {"committed": "committed", "aborted": "rolled back", "": "unknown"}[said]
+    assert not carried.reason.startswith(DRY)
 
 
 def test_a_dry_run_says_when_others_write_meanwhile() -> None:

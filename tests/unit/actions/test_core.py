@@ -14,10 +14,10 @@ ACTIONS = Path(__file__).resolve().parents[3] / "plugins" / "module_utils" / "ac
 EDGES = {"approval", "attempt", "database", "folder", "ledger", "parsing", "saving", "yamls"}
 CORE = {
     *("codec", "expected", "functions", "lint", "plan", "records", "report", "statements", "states", "template"),
-    *("undo", "written", "carrying", "interface", "queries", "saved", "touching"),
+    *("undo", "written", "carrying", "interface", "queries", "saved", "touching", "choosing", "nodes", "savable"),
 }
 # Pure parts of other folders.
-ELSEWHERE = {"access.policy.fields", "dumps.manifest", "dumps.names"}
+ELSEWHERE = {"access.policy.fields", "dumps.manifest", "dumps.names", "postgres.schema_statements"}
 IO = {
     "os",
     "subprocess",

@@ -113,6 +113,26 @@ def test_every_before_has_an_after_or_is_not_yet_due():
     assert states.overdue(incident(plan=None), NOW)
 
 
+def test_a_report_that_is_not_certain_or_not_of_these_files_is_none():
+    expires = read().expires
+    unknown = incident(after=after(outcome="unknown", **FILLED))
+    assert not states.overdue(unknown, expires - HOUR)
+    assert states.overdue(unknown, expires)
+    assert states.overdue(incident(after=after(**FILLED), plan_sha256=digest("a")), NOW)
+    # It is after.yml that can't be read.
+    assert states.overdue(incident(problems=("after.yml, line 1: x",)), NOW)
+
+
+def test_a_plan_alone_may_be_half_written_for_a_week():
+    half = {"plan": None, "rehearsal": None, "rehearsal_sha256": "", "approval_sha256": "", "approver": ""}
+    alone = incident(**half, problems=("before.yml has problems",))
+    day = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
+    assert not states.overdue(alone, day + dt.timedelta(days=6, hours=23))
+    assert states.overdue(alone, day + dt.timedelta(days=7))
+    assert states.overdue(dataclasses.replace(alone, problems=("before.yml x", "after.yml y")), day)
+    assert states.overdue(dataclasses.replace(alone, plan_sha256="", problems=()), day)
+
+
 CHANGES = st.fixed_dictionaries(
     {},
     optional={

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.actions import parsing, plan, records, saved, yamls
 from ansible_collections.taaraxtak.production.plugins.module_utils.actions.template import name_of, template
-from ansible_collections.taaraxtak.production.plugins.module_utils.actions.undo import DELETED, Column, Table
+from ansible_collections.taaraxtak.production.plugins.module_utils.actions.undo import DELETED, UPDATED, Column, Table
 from ansible_collections.taaraxtak.production.tests.unit.actions.incidents import GOOD, NAME, after, rehearsal
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -117,6 +117,14 @@ def test_a_plan_that_the_rules_refuse_is_neither_judged_good_nor_approved(place,
     assert not (place / "approval.sig").exists()
 
 
+def test_a_rehearsal_that_saves_other_rows_than_the_plan_s_is_not_approved(place, tmp_path):
+    text = (place / "rehearsal.yml").read_text()
+    assert "FOR UPDATE OF taaraxtak_saved" in text
+    (place / "rehearsal.yml").write_text(text.replace("FOR UPDATE OF", "LIMIT 12 FOR UPDATE OF"))
+    assert "does not save the rows of this plan" in incidents(tmp_path, "approve", str(place), "key").stderr
+    assert not (place / "approval.sig").exists()
+
+
 def read_dump(place: Path) -> str:
     found = re.search(r'^dump: "(.*)"$', (place / "rehearsal.yml").read_text(), re.MULTILINE)
     assert found
@@ -138,6 +146,13 @@ def test_the_check_fails_where_an_incident_is_overdue_or_can_not_be_read(place, 
     (place / "before.yml").unlink()
     (place / "before.yml").symlink_to(tmp_path / "x")
     assert "no link" in incidents(tmp_path, "list", "--check").stdout
+
+
+def test_a_folder_that_is_not_there_is_not_taken_for_one_without_incidents(tmp_path):
+    for words in (("list",), ("list", "--check")):
+        missing = incidents(tmp_path, *words)
+        assert missing.returncode == 1
+        assert "there is no folder incidents" in missing.stderr
 
 
 @pytest.fixture
@@ -191,6 +206,26 @@ def test_an_undo_is_an_incident_of_its_own_with_the_saved_rows(carried_out, tmp_
     assert ": draft: " in incidents(tmp_path, "list").stdout
     again = incidents(tmp_path, "undo", str(carried_out), given=saved_rows(carried_out))
     assert "is there already" in again.stderr
+
+
+def test_no_undo_is_made_where_keys_were_changed(carried_out, tmp_path):
+    """The saved rows have the keys that there were; which row has which key now is not known."""
+    sql = "UPDATE public.provider_marketshare SET id = id + 1, name = 'x' WHERE name = 'y'"
+    lines: list[bytes] = []
+    text = re.sub(r"sql: \|\n(?: {6}.*\n)+", f"sql: {sql}\n", (carried_out / "before.yml").read_text())
+    (carried_out / "before.yml").write_text(text)
+    digest = records.sha256(text.encode())
+    old = (carried_out / "after.yml").read_text()
+    (carried_out / "after.yml").write_text(re.sub(r'plan_sha256: ".*"', f'plan_sha256: "{digest}"', old))
+    writer = saved.Writer(saved.About(NAME, digest, "production", "taaraxtak"), lines.append)
+    columns = (Column("id", "integer", key=True), Column("name", "text"))
+    writer.table("remove-duplicates", UPDATED, Table("public", "provider_marketshare", columns))
+    writer.row(("1", "y"))
+    writer.end()
+    done = incidents(tmp_path, "undo", str(carried_out), given=b"".join(lines).decode())
+    assert done.returncode == 1
+    assert "remove-duplicates has changed id, of the primary key of public.provider_marketshare" in done.stderr
+    assert list(tmp_path.glob("incidents/*undo*")) == []
 
 
 def test_no_undo_is_made_of_other_rows_or_of_what_was_not_committed(carried_out, tmp_path):
