@@ -119,7 +119,7 @@ class Carrying:
             return self._given_up(error)
         if not commit:
             return self._dry()
-        self._wal = self._quietly(lambda: self._database.wal()) or self._wal
+        self._wal = self._quietly(self._database.wal) or self._wal
         return self._carried(COMMITTED)
 
     def _do(self, *, commit: bool) -> None:

@@ -34,7 +34,7 @@ from .undo import Column, Table
 
 try:
     import psycopg2
-    import psycopg2.extensions as extensions
+    from psycopg2 import extensions
     from psycopg2 import sql
 except ImportError:  # said by postgres.connection.connect(), which is called first
     pass
