@@ -119,7 +119,7 @@ class Carrying:
             return self._given_up(error)
         if not commit:
             return self._dry()
-        self._wal = self._quietly(self._database.wal) or self._wal
+        self._wal = self._quietly(self._written) or self._wal
         return self._carried(COMMITTED)
 
     def _do(self, *, commit: bool) -> None:
@@ -238,6 +238,9 @@ class Carrying:
                 ROLLED_BACK, f"{DRY}; since then {', '.join(moved)} answered differently: others write meanwhile"
             )
         return self._carried(ROLLED_BACK, f"{DRY}; asked again, everything answers as before")
+
+    def _written(self) -> str:
+        return self._database.wal()
 
     @staticmethod
     def _quietly(ask: t.Callable[[], t.Any]) -> t.Any:
