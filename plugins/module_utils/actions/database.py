@@ -34,8 +34,7 @@ from .undo import Column, Table
 
 try:
     import psycopg2
-    from psycopg2 import extensions
-    from psycopg2 import sql
+    from psycopg2 import extensions, sql
 except ImportError:  # said by postgres.connection.connect(), which is called first
     pass
 
