@@ -130,10 +130,10 @@ lint: venv-dev ## Style of roles, playbooks, YAML and Python; types of the core
 	antsibull-changelog lint
 
 unit: venv-dev ## The core, by tables and properties
-	python -m pytest tests/unit
+	python -m pytest tests/unit -n auto
 
 contract: venv-dev ## What the parts promise each other and the README promises its readers
-	python -m pytest tests/contract
+	python -m pytest tests/contract -n auto --dist loadfile
 
 integration: venv-dev packages-postgres ## The modules against a real PostgreSQL
 	python -m pytest tests/integration -n auto --dist worksteal

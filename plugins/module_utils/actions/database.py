@@ -34,8 +34,7 @@ from .undo import Column, Table
 
 try:
     import psycopg2
-    import psycopg2.extensions as extensions
-    from psycopg2 import sql
+    from psycopg2 import extensions, sql
 except ImportError:  # said by postgres.connection.connect(), which is called first
     pass
 

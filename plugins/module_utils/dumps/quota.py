@@ -172,7 +172,8 @@ class Room:
             whole = max(found.st_size, last.get(name.artefact, 0) * GROWTH[0] // GROWTH[1])
             coming, copies = held.get(whose, (0, 0))
             held[whose] = max(coming, whole - found.st_size), max(copies, whole)
-        return sum(coming for coming, _ in held.values()), sum(copies for _, copies in held.values()) + self._waiting()
+        promised = held.values()
+        return sum(room[0] for room in promised), sum(room[1] for room in promised) + self._waiting()
 
     def _waiting(self) -> int:
         """What is yet to be written of the copies of what came in and has its names."""
