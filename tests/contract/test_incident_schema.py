@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import typing as t
@@ -12,6 +11,7 @@ import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import fields
 from ansible_collections.taaraxtak.production.plugins.module_utils.actions import expected, plan, yamls
 from ansible_collections.taaraxtak.production.plugins.module_utils.actions.written import Written
+from ansible_collections.taaraxtak.production.tests.contract.mutations import changed_anywhere
 from ansible_collections.taaraxtak.production.tests.unit.actions.incidents import GOOD
 from ansible_collections.taaraxtak.production.tests.unit.actions.plans import CONTRADICTORY, MISSHAPEN, WHOLE
 from hypothesis import given
@@ -107,33 +107,11 @@ ODD = st.sampled_from(
 KEYS = st.sampled_from(sorted({key for part in PARTS.values() for key in part.get("properties", {})} | {"x"}))
 
 
-def places(value: object) -> list[tuple[t.Any, t.Any]]:
-    """Every (container, key) below *value*."""
-    found: list[tuple[t.Any, t.Any]] = []
-    if isinstance(value, (dict, list)):
-        for key, content in value.items() if isinstance(value, dict) else enumerate(value):
-            found += [(value, key), *places(content)]
-    return found
-
-
 @run(max_examples=300, deadline=None)
 @given(st.data())
 def test_what_is_good_to_the_reader_is_good_to_the_schema(data):
     """A whole plan with one to three changes anywhere: put, taken out, or added."""
-    read = copy.deepcopy(data_of(WHOLE))
-    for _turn in range(data.draw(st.integers(1, 3))):
-        at, key = data.draw(st.sampled_from(places(read)))
-        what = data.draw(st.sampled_from(["put", "take", "add"]))
-        if what == "put":
-            at[key] = copy.deepcopy(data.draw(ODD))
-        elif what == "take":
-            del at[key]
-        elif isinstance(at, dict):
-            at[data.draw(KEYS)] = copy.deepcopy(data.draw(ODD))
-        else:
-            at.append(copy.deepcopy(data.draw(ODD)))
-        if not places(read):
-            break
+    read = changed_anywhere(data, data_of(WHOLE), ODD, KEYS)
     found = complaints(read)
     if found:
         assert plan.problems(Written(read, {})), found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import datetime as dt
 import json
 import re
@@ -17,6 +16,7 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import patterns as policy_fields
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import reader as policy
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import roles as policy_roles
+from ansible_collections.taaraxtak.production.tests.contract.mutations import changed_anywhere
 from ansible_collections.taaraxtak.production.tests.unit.access.policies import (
     CONTRADICTORY,
     GOOD,
@@ -178,31 +178,11 @@ KEYS = st.sampled_from(
 )
 
 
-def places(value: object) -> list[tuple[t.Any, t.Any]]:
-    """Every (container, key) below *value*."""
-    found: list[tuple[t.Any, t.Any]] = []
-    if isinstance(value, (dict, list)):
-        for key, content in value.items() if isinstance(value, dict) else enumerate(value):
-            found += [(value, key), *places(content)]
-    return found
-
-
 @run(max_examples=200, deadline=None)
 @given(st.data())
 def test_what_is_good_to_the_reader_is_good_to_the_schema(data):
     """A whole policy with one to three changes anywhere: put, taken out, or added."""
-    read = copy.deepcopy(WHOLE)
-    for _turn in range(data.draw(st.integers(1, 3))):
-        at, key = data.draw(st.sampled_from(places(read)))
-        what = data.draw(st.sampled_from(["put", "take", "add"]))
-        if what == "put":
-            at[key] = copy.deepcopy(data.draw(ODD))
-        elif what == "take":
-            del at[key]
-        elif isinstance(at, dict):
-            at[data.draw(KEYS)] = copy.deepcopy(data.draw(ODD))
-        else:
-            at.append(copy.deepcopy(data.draw(ODD)))
+    read = changed_anywhere(data, WHOLE, ODD, KEYS)
     found = complaints(read)
     if found:
         assert policy.problems(read), found

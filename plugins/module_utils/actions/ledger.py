@@ -10,13 +10,12 @@ out twice because its after.yml was lost, and one that was interrupted can be se
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import stat
 import tempfile
-import typing as t
 from pathlib import Path
 
+from ..dumps.locks import only_one
 from ..files.whole import replace, sync_folder
 from . import yamls
 from .records import AFTER_FILE, AfterAction
@@ -87,21 +86,6 @@ class Ledger:
             raise ValueError(f"{self._folder} must be a folder that nobody but its owner, who runs this, may write in")
 
 
-@contextlib.contextmanager
-def alone(path: str = LOCK) -> t.Iterator[None]:
+def alone(path: str = LOCK) -> contextlib.AbstractContextManager[None]:
     """Hold the lock on the file *path*; ValueError where another process does."""
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ValueError(f"the lock {path} could not be opened: {error.strerror}") from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
-            raise ValueError(f"another corrective action is under way (process {holder}): wait for its end") from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
-        yield
-    finally:
-        os.close(handle)
+    return only_one(path, "corrective action", "wait for its end")

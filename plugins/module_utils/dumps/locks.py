@@ -1,7 +1,7 @@
 # Copyright (c) The taaraxtak.production authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who waits for whom: the lock beside a folder, how many transfers one key may have at once, and which are one key's.
+"""Who waits for whom: one run at a time, the lock beside a folder, and how many transfers, and which, are one key's.
 
 Whoever may open a file for reading may hold its lock, and a folder's readers may open the folder. So the lock is a file
 of its own, beside the folder, that nobody but the folder's owner may open.
@@ -50,6 +50,26 @@ def alone(folder: str, owner: int, timeout: float | None = None) -> t.Iterator[N
             raise DumpError(
                 f"another process has held the lock {path} for {limit:g} s: see with lslocks which, and why it hangs"
             ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def only_one(path: str, what: str, advice: str) -> t.Iterator[None]:
+    """The lock on the file *path*, held by one run of *what* at a time; ValueError with *advice* where one is there."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ValueError(f"the lock {path} could not be opened: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+            raise ValueError(f"another {what} is under way (process {holder}): {advice}") from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -10,9 +10,7 @@ store that fails does not keep the next from getting its dumps.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import pwd
@@ -22,6 +20,7 @@ from pathlib import Path
 
 from . import notify
 from .config import read_settings
+from .locks import only_one
 from .processes import DumpError, hold_signals, show
 from .progress import Progress
 from .stores import Delivery, Result, Settings
@@ -44,26 +43,6 @@ def refuse_root(lock_file: str) -> None:
         except KeyError:
             account = f"#{owner}"
         raise DumpError(f"root may not send dumps here: start it as {account}: runuser -u {account} -- {PROGRAM}")
-
-
-@contextlib.contextmanager
-def only_one(path: str) -> t.Iterator[None]:
-    """Hold the lock on the file *path*; DumpError where another process does."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise DumpError(f"the lock could not be opened: {error}") from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-            raise DumpError(f"another dump is under way (process {holder}): this one was not started") from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def send(
@@ -138,7 +117,7 @@ def main(config: str = CONFIG) -> int:
             stores = _chosen(given.store, known, "store")
             partial = (artefacts, stores) != (list(settings.artefacts), known)
             refuse_root(settings.lock_file)
-            with only_one(settings.lock_file):
+            with only_one(settings.lock_file, "dump", "this one was not started"):
                 send(
                     settings,
                     artefacts=artefacts,

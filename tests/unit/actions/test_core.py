@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.taaraxtak.production.tests.unit.outside import IO
 
 ACTIONS = Path(__file__).resolve().parents[3] / "plugins" / "module_utils" / "actions"
 # approval: ssh-keygen; attempt: this host; database: psycopg2; folder: the incident's files; ledger: what this host
@@ -18,20 +19,6 @@ CORE = {
 }
 # Pure parts of other folders.
 ELSEWHERE = {"access.policy.fields", "dumps.manifest", "dumps.names", "postgres.schema_statements"}
-IO = {
-    "os",
-    "subprocess",
-    "socket",
-    "pathlib",
-    "io",
-    "fcntl",
-    "select",
-    "signal",
-    "shutil",
-    "tempfile",
-    "ctypes",
-    "yaml",
-}
 
 
 def imports(name: str) -> tuple[set[str], set[str], set[str]]:

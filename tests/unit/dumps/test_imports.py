@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.taaraxtak.production.tests.unit.outside import IO
 
 DUMPS = Path(__file__).resolve().parents[3] / "plugins" / "module_utils" / "dumps"
 CORE = {
@@ -28,20 +29,6 @@ CORE = {
 DRIVER = {"postgres", "restore/session", "restore/trials"}
 # What runs in the drill's sandbox alone, where the package `access` lies beside this one.
 SANDBOX = {"restore/probation", "restore/sandbox", "restore/trials"}
-IO = {
-    "os",
-    "subprocess",
-    "socket",
-    "pathlib",
-    "io",
-    "fcntl",
-    "select",
-    "signal",
-    "shutil",
-    "tempfile",
-    "syslog",
-    "ctypes",
-}
 FILES = sorted(path.relative_to(DUMPS).with_suffix("").as_posix() for path in DUMPS.rglob("*.py"))
 
 
