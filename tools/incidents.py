@@ -58,8 +58,10 @@ def prepare_undo(options: argparse.Namespace, now: dt.datetime) -> int:
     about, touched = saved.read(sys.stdin.buffer)
     if (about.incident, about.plan_sha256) != (judged.incident.name, judged.incident.plan_sha256):
         raise ValueError(f"these are the saved rows of {about.incident}, or of another {FILE} than is here now")
-    undo.check_keys(touched, {step.id: parsing.assigned(step.sql) for step in judged.plan.steps})
-    text = undo.undo(judged.plan, touched, now)
+    assigned = {step.id: parsing.assigned(step.sql) for step in judged.plan.steps}
+    undo.check_keys(touched, assigned)
+    called = template.name_of(options.slug, now.date()) if options.slug else ""
+    text = undo.undo(judged.plan, touched, now, assigned, name=called)
     # The name is the undo's own; it follows from the day and the incident.
     name = next(line for line in text.splitlines() if line.startswith("incident: ")).removeprefix("incident: ")
     _write(Path(options.folder) / name, text)
@@ -72,7 +74,7 @@ def _write(place: Path, text: str) -> None:
         with (place / FILE).open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise ValueError(f"{place / FILE} is there already: edit it, or name the incident otherwise") from None
+        raise ValueError(f"{place / FILE} is there already: edit it, or give other words (SLUG)") from None
     print(f"{place / FILE}: fill it in, then rehearse it")
 
 
@@ -117,10 +119,17 @@ def retell(options: argparse.Namespace, now: dt.datetime) -> int:
 
 def tell(options: argparse.Namespace, now: dt.datetime) -> int:
     """A line for each incident; with --check the status is 1 where one is overdue or can't be read."""
-    if not Path(options.folder).is_dir():
-        raise ValueError(f"there is no folder {options.folder}: say with --folder where the incidents are")
+    kept_in = Path(options.folder)
+    # A check that looks in the wrong place would find nothing wrong for ever.
+    if not kept_in.is_dir() and (options.check or kept_in.is_symlink() or kept_in.exists()):
+        raise ValueError(
+            f"there is no folder {options.folder}: say with --folder (make: FOLDER) where the incidents are"
+        )
+    places = sorted(kept_in.glob("*/"))
+    if not places:
+        print(f"no incidents in {options.folder}: make incident SLUG=duplicate-rows begins one")
     wrong = 0
-    for place in sorted(Path(options.folder).glob("*/")):
+    for place in places:
         try:
             found = folder.understand(folder.read_folder(str(place)), options.approvers)
         except ValueError as error:
@@ -154,6 +163,7 @@ def main(arguments: list[str] | None = None) -> int:
     judged.set_defaults(run=lint)
     undone = commands.add_parser("undo", help="begin an incident that undoes another", allow_abbrev=False)
     undone.add_argument("incident", help="the incident's folder; its saved rows come on stdin")
+    undone.add_argument("--slug", default="", help="a few words, where the name that it would have is taken")
     undone.set_defaults(run=prepare_undo)
     retold = commands.add_parser("report", help="write after.md anew", allow_abbrev=False)
     retold.add_argument("incident", help="the incident's folder")

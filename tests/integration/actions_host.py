@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import typing as t
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.actions impor
     yamls,
 )
 from ansible_collections.taaraxtak.production.plugins.module_utils.actions.records import AfterAction, Rehearsal, Signed
+from ansible_collections.taaraxtak.production.plugins.module_utils.actions.report import report
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Result, Server, run_module
 from ansible_collections.taaraxtak.production.tests.integration.dumps_hosts import Hosts
 
@@ -58,6 +60,12 @@ CREATE TABLE public.more_2 PARTITION OF public.more_parts FOR VALUES FROM (10) T
 INSERT INTO public.more_parts VALUES (5, 'five');
 INSERT INTO public.parts SELECT i, 'part' FROM generate_series(0, 19) AS i;
 """
+# What a report may say, by what became of the transaction.
+TRUE = {
+    "": ("not started",),
+    "committed": ("committed", "unknown"),
+    "aborted": ("rolled back", "unknown"),
+}
 # Between the sender and the store: with the third transfer, which is that of the saved rows, something happens.
 STORE = """#!{python} -I
 import os, pathlib, subprocess, sys
@@ -223,8 +231,23 @@ class Action:
         return run_module("corrective_action", self.arguments(**changes), check=check, env={"SUDO_USER": ""})
 
     def after(self, result: Result) -> AfterAction:
-        """The record that was returned, read as a person's tools read it."""
-        return AfterAction.read(yamls.load(result.values["after"].encode(), records.AFTER_FILE))
+        """The record that was returned, read as a person's tools read it; the server must know it to be true."""
+        after = AfterAction.read(yamls.load(result.values["after"].encode(), records.AFTER_FILE))
+        assert result.values["outcome"] == after.outcome
+        assert result.values["report"] == report(after)
+        assert after.outcome in TRUE[self.became(after.transaction_id)], after
+        assert after.reason or after.outcome == "committed"
+        return after
+
+    def became(self, transaction: str) -> str:
+        """What the server knows of a transaction, once it has ended; "" where there was none."""
+        ask = "SELECT pg_xact_status(%s::xid8)"
+        while transaction:
+            ((said,),) = self.server.run(ask, values=[transaction], database=self.database)
+            if said != "in progress":
+                return str(said)
+            time.sleep(0.02)
+        return ""
 
     def trap_sql(self, sql: str, **more: t.Any) -> None:
         """As `trap`; the superuser runs *sql*."""
@@ -269,13 +292,22 @@ class Proxy:
     """Stands at a socket of its own before the server, and cuts the connection at COMMIT, once.
 
     *cut* is ``before`` (the server never gets it) or ``after`` (its answer never arrives). ``gone``: the server can't
-    be reached any more either.
+    be reached any more either. *then* happens before anybody sees that the connection is cut.
     """
 
-    def __init__(self, folder: Path, server: Server, cut: str, *, gone: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        server: Server,
+        cut: str,
+        *,
+        gone: bool = False,
+        then: t.Callable[[], None] = lambda: None,
+    ) -> None:
         self._target = str(server.cluster.socket / f".s.PGSQL.{server.cluster.port}")
         self._cut = cut
         self._gone = gone
+        self._then = then
         self.done = threading.Event()
         self.folder = folder
         folder.mkdir()
@@ -311,6 +343,7 @@ class Proxy:
                         if self._cut == "after":
                             server.sendall(data)
                             server.recv(1 << 16)
+                        self._then()
                         self.done.set()
                         return
                     (server if one is client else client).sendall(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import typing as t
 
@@ -142,9 +143,13 @@ def columns(cursor: t.Any) -> list[tuple[str | None, ...]]:
     return rows(cursor, 'SELECT * FROM public."T x" ORDER BY id')
 
 
-def run_undo(cursor: t.Any, *touched: Touched) -> plan.Plan:
+def run_undo(
+    cursor: t.Any, *touched: Touched, assigned: t.Mapping[str, t.Collection[str]] | None = None, **changes: t.Any
+) -> plan.Plan:
     """Make the undo, fill in what people have to say, judge it, and carry out its steps."""
-    text = undo(read(), touched, dt.datetime(2026, 11, 25, tzinfo=dt.UTC))
+    undone = read()
+    undone = dataclasses.replace(undone, steps=(dataclasses.replace(undone.steps[0], id="s", **changes),))
+    text = undo(undone, touched, dt.datetime(2026, 11, 25, tzinfo=dt.UTC), assigned)
     for key in ("problem", "cause", "reporter"):
         assert f'{key}: ""' in text
         text = text.replace(f'{key}: ""', f"{key}: word")
@@ -174,6 +179,49 @@ def test_what_was_changed_is_set_back_byte_by_byte(cursor):
     assert columns(cursor) != before
     run_undo(cursor, Touched("s", UPDATED, TABLE, tuple(before)))
     assert columns(cursor) == before
+
+
+def changed_since(cursor: t.Any, before: list[tuple[str | None, ...]]) -> list[str]:
+    """The columns in which the rows differ now."""
+    found = [
+        number
+        for number, pair in enumerate(zip(*before, strict=True))
+        if pair != tuple(zip(*columns(cursor), strict=True))[number]
+    ]
+    return [TABLE.columns[number].name for number in found]
+
+
+@pytest.mark.parametrize("cascade", [False, True])
+def test_what_others_have_written_since_into_other_columns_stays(cursor, cascade):
+    before = columns(cursor)
+    cursor.execute("""UPDATE public."T x" SET n = 0""")
+    cursor.execute("""UPDATE public."T x" SET v = 'late' WHERE id = 1""")
+    touched = [Touched("s", UPDATED, TABLE, tuple(before))]
+    # Before them the rows that foreign keys have reached, of which nothing is known.
+    others = [Touched("s", UPDATED, TABLE, (before[1],))] if cascade else []
+    run_undo(cursor, *others, *touched, assigned={"s": {"n"}})
+    assert changed_since(cursor, before) == ["v"]
+
+
+def test_what_a_trigger_of_the_table_may_have_changed_is_set_back_too(cursor):
+    before = columns(cursor)
+    cursor.execute("""UPDATE public."T x" SET n = 0, v = 'w'""")
+    touched = Touched("s", UPDATED, TABLE, tuple(before))
+    run_undo(cursor, touched, assigned={"s": {"n"}}, triggers=("public.T x.fires",))
+    assert changed_since(cursor, before) == []
+
+
+def test_a_column_that_only_the_server_writes_is_left_alone(cursor):
+    cursor.execute("CREATE TABLE public.own (k int PRIMARY KEY, n int GENERATED ALWAYS AS IDENTITY, a text)")
+    cursor.execute("INSERT INTO public.own (k, a) VALUES (1, 'a'), (2, 'b')")
+    table = Table(
+        "public", "own", (Column("k", "integer", key=True), Column("n", "integer", identity=True), Column("a", "text"))
+    )
+    before = rows(cursor, "SELECT * FROM public.own ORDER BY 1")
+    cursor.execute("UPDATE public.own SET a = 'x' WHERE k = 1")
+    cursor.execute("DELETE FROM public.own WHERE k = 2")
+    run_undo(cursor, Touched("s", UPDATED, table, (before[0],)), Touched("t", DELETED, table, (before[1],)))
+    assert rows(cursor, "SELECT * FROM public.own ORDER BY 1") == before
 
 
 def test_what_was_added_is_taken_out(cursor):
@@ -216,6 +264,13 @@ def test_the_undo_expects_the_fault_to_be_back():
         plan.read(yamls.load(text.encode(), plan.FILE))
 
 
+def test_the_undo_of_an_undo_has_a_name_of_its_own():
+    undone = dataclasses.replace(read(), incident="2026-11-25-undo-duplicate-rows")
+    touched = [Touched("s", DELETED, TABLE, (("1",) + ("x",) * 10,))]
+    text = undo(undone, touched, dt.datetime(2026, 11, 25, tzinfo=dt.UTC))
+    assert "incident: 2026-11-25-undo-undo-duplicate-rows\n" in text
+
+
 @pytest.mark.parametrize(
     ("touched", "problem"),
     [
@@ -227,6 +282,10 @@ def test_the_undo_expects_the_fault_to_be_back():
         ((Touched("s", UPDATED, Table("public", "t", (Column("a", "text", key=True),)), (("x",),)),), "is all key"),
         ((Touched("s", UPDATED, Table("public", "t", (Column("a", "text); DROP", key=True),)), (("x",),)),), "no type"),
         ((Touched("s", DELETED, Table("public", "t", (Column("a", "text"),)), (("x" * 99_999,),)),), "too long"),
+        (
+            (Touched("s", DELETED, Table("public", "t", (Column("a", "text"),)), (("x" * 99,),) * 3000),),
+            "a plan has at most 128: restore the dump",
+        ),
     ],
 )
 def test_what_can_not_be_undone_by_a_plan_is_said(touched, problem):

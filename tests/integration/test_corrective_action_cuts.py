@@ -4,16 +4,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import time
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.actions import records
+from ansible_collections.taaraxtak.production.plugins.module_utils.actions import ids, records, yamls
 from ansible_collections.taaraxtak.production.plugins.module_utils.actions.ledger import alone
+from ansible_collections.taaraxtak.production.plugins.module_utils.actions.records import AfterAction
 from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.scratch import ScratchCluster
 from ansible_collections.taaraxtak.production.tests.integration.actions_host import (  # noqa: F401
     DBA,
+    OWNER,
     Action,
     Proxy,
     action,
@@ -102,6 +107,51 @@ def test_what_can_not_be_known_is_said_and_settled_later(action, proxied, cut, o
     assert action.digests() == digests
 
 
+@pytest.mark.parametrize("where", ["another cluster", "another database of its name", "a promoted copy"])
+def test_what_became_of_commit_is_asked_only_of_the_server_that_got_it(tmp_path: Path, where: str):
+    """A dump restored elsewhere, or a standby that may lack it, has ids of its own: others committed by them."""
+    with ScratchCluster() as cluster, ScratchCluster() as other:
+        server, restored = Server(cluster), Server(other)
+        server.run("CREATE DATABASE taaraxtak")
+        mine = Action(tmp_path, server, "taaraxtak")
+        mine.approve()
+        proxy = Proxy(tmp_path / "proxy", server, "before", gone=True)
+        mine.socket = str(proxy.folder)
+        after = mine.after(mine.run(settle_timeout=1))
+        proxy.close()
+        assert after.outcome == "unknown"
+        if where == "another cluster":
+            for name in (OWNER, DBA):
+                restored.run(f"CREATE ROLE {name} LOGIN")
+            restored.run(f"GRANT {OWNER} TO {DBA}")
+            restored.run("CREATE DATABASE taaraxtak")
+            mine.server = restored
+        elif where == "another database of its name":
+            server.run("ALTER DATABASE taaraxtak RENAME TO before_it")
+            server.run("CREATE DATABASE taaraxtak")
+        else:
+            promote(cluster)
+        while int(mine.server.run("SELECT pg_current_xact_id()::text")[0][0]) <= int(after.transaction_id):
+            pass
+        mine.socket = str(mine.server.cluster.socket)
+        mine.files[records.AFTER_FILE] = after.text().encode()
+        for _ in range(2):
+            result = mine.run(settle_timeout=1)
+            again = AfterAction.read(yamls.load(result.values["after"].encode(), records.AFTER_FILE))
+            assert (result.failed, again.outcome, again.cluster) == (True, "unknown", after.cluster)
+            assert again.reason.count("this is another server or database than the one that got COMMIT") == 1
+
+
+def promote(cluster: ScratchCluster) -> None:
+    """Start it as a standby, and make it a primary."""
+    control = [str(cluster.bindir / "pg_ctl"), "-w", "-D", str(cluster.data), "-l", str(cluster.folder / "log")]
+    cluster.stop()
+    signal_file = cluster.data / "standby.signal"
+    signal_file.touch()
+    cluster.start()
+    subprocess.run([*control, "promote"], check=True, user=cluster.user, cwd="/")
+
+
 def test_saved_rows_that_the_store_refuses_are_the_end(action):
     action.approve()
     action.trap("", refuse=True)
@@ -177,20 +227,63 @@ def test_a_killed_module_has_committed_nothing_and_this_host_says_so(action):
     assert action.digests() == before
 
 
-def test_a_server_that_is_started_again_has_rolled_back(tmp_path: Path):
+@pytest.mark.parametrize(
+    "how", [["stop", "-m", "immediate"], ["restart", "-m", "immediate"], ["restart", "-m", "fast"]], ids=" ".join
+)
+def test_a_server_that_is_started_again_has_rolled_back(tmp_path: Path, how: list[str]):
+    """It goes when COMMIT would come next; it comes back at once, or later."""
     with ScratchCluster() as cluster:
         server = Server(cluster)
         server.run("CREATE DATABASE taaraxtak")
         mine = Action(tmp_path, server, "taaraxtak")
         mine.approve()
-        program = [str(cluster.bindir / "pg_ctl"), "stop", "-w", "-m", "immediate", "-D", str(cluster.data)]
+        places = ["-D", str(cluster.data), "-l", str(cluster.folder / "log")]
+        program = [str(cluster.bindir / "pg_ctl"), *how, "-w", *places]
         mine.trap(f"import subprocess\nsubprocess.run({program!r}, check=True, user={cluster.user!r}, cwd='/')")
         before = mine.digests()
         result = mine.run()
-        cluster.start()
+        if how[0] == "stop":
+            cluster.start()
         after = mine.after(result)
         assert (after.outcome, mine.digests()) == ("rolled back", before)
         assert "the connection was lost" in after.reason
+
+
+@pytest.mark.parametrize(("cut", "outcome"), [("before", "rolled back"), ("after", "committed")])
+def test_the_id_of_a_transaction_is_no_other_s_after_a_crash(tmp_path: Path, cut: str, outcome: str):
+    """The server forgets an id that it has not written down, and gives it again, to somebody who commits."""
+    with ScratchCluster() as cluster:
+        server = Server(cluster)
+        server.run("CREATE DATABASE taaraxtak")
+        mine = Action(tmp_path, server, "taaraxtak")
+        mine.approve()
+        before = mine.digests()
+
+        def crash() -> None:
+            cluster.stop(mode="immediate")
+            cluster.start()
+            for _ in range(50):
+                server.run("SELECT pg_current_xact_id()")
+
+        proxy = Proxy(tmp_path / "proxy", server, cut, then=crash)
+        mine.socket = str(proxy.folder)
+        after = mine.after(mine.run())
+        proxy.close()
+        assert proxy.done.is_set()
+        assert (after.outcome, mine.digests() == before) == (outcome, outcome == "rolled back")
+        assert f"asked again, the server says that it was {outcome}" in after.reason
+
+
+def test_an_id_that_is_not_written_down_is_not_relied_on(fresh_server, monkeypatch):
+    monkeypatch.setattr(ids, "WRITTEN", 1.0)
+    ((writer,),) = fresh_server.run("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")
+    os.kill(writer, signal.SIGSTOP)
+    try:
+        with pytest.raises(ValueError, match="has not written its WAL"):
+            ids.keep(fresh_server.connect)
+    finally:
+        os.kill(writer, signal.SIGCONT)
+    ids.keep(fresh_server.connect)
 
 
 def test_one_action_at_a_time(action):

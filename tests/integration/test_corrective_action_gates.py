@@ -10,14 +10,14 @@ import typing as t
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.actions import approval, plan, records, yamls
-from ansible_collections.taaraxtak.production.plugins.module_utils.actions.records import Rehearsal, Signed
+from ansible_collections.taaraxtak.production.plugins.module_utils.actions.records import AfterAction, Rehearsal, Signed
 from ansible_collections.taaraxtak.production.tests.integration.actions_host import (  # noqa: F401
     ME,
     NAME,
     Action,
     action,
 )
-from ansible_collections.taaraxtak.production.tests.integration.conftest import Result, run_module
+from ansible_collections.taaraxtak.production.tests.integration.conftest import COLLECTIONS, Result, run_module
 
 
 def refused(action: Action, reason: str, **arguments: t.Any) -> records.AfterAction:
@@ -119,6 +119,24 @@ def test_the_approval_of_another_incident_is_refused(action):
     refused(action, "approve the plan again")
 
 
+def test_what_people_wrote_of_an_attempt_that_was_not_started_stays(action):
+    action.approve()
+    first = action.after(action.run(send_command="/bin/false"))
+    assert first.outcome == "not started"
+    written = first.text().replace('learned: ""', 'learned: "look at the store"')
+    action.files[records.AFTER_FILE] = written.encode()
+    again = action.after(action.run(send_command="/bin/false"))
+    assert (again.outcome, again.learned) == ("not started", "look at the store")
+    done = action.after(action.run())
+    assert (done.outcome, done.learned) == ("committed", "look at the store")
+    # The host has begun it, and what lies in the folder is older than that.
+    result = action.run()
+    known = AfterAction.read(yamls.load(result.values["after"].encode(), records.AFTER_FILE))
+    assert (known.outcome, known.learned) == ("committed", "look at the store")
+    action.files[records.AFTER_FILE] = written.replace("look at", "look twice at").encode()
+    assert "look twice at the store" in action.run().values["after"]
+
+
 def test_an_incident_that_ended_is_not_begun_again_and_its_record_stays(action):
     action.approve()
     first = action.run()
@@ -138,6 +156,16 @@ def test_a_bomb_is_no_plan(action):
     result = action.run()
     assert result.failed
     assert "before.yml" in result.msg
+
+
+def test_a_host_without_the_driver_says_which_package_it_lacks(action, tmp_path):
+    action.approve()
+    (tmp_path / "none" / "psycopg2").mkdir(parents=True)
+    (tmp_path / "none" / "psycopg2" / "__init__.py").write_text("raise ImportError('none')\n")
+    environment = {"SUDO_USER": "", "PYTHONPATH": f"{tmp_path / 'none'}:{COLLECTIONS}"}
+    result = run_module("corrective_action", action.arguments(), check=True, env=environment)
+    assert result.values["outcome"] == "not started"
+    assert "psycopg2 is missing on this host: install the package python3-psycopg2" in result.msg
 
 
 # --- What changes nothing ---------------------------------------------------------------------------------------------

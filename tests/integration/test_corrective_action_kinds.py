@@ -26,6 +26,12 @@ KINDS: dict[str, tuple[str, dict[str, t.Any], int, int]] = {
     "update": ("UPDATE public.plain SET a = upper(a) WHERE k > 5", {}, 4, 4),
     "insert": ("INSERT INTO public.plain VALUES (50, 'new'), (51, NULL)", {}, 2, 2),
     "truncate": ("TRUNCATE public.plain", {"allow_truncate": True}, 9, 9),
+    "truncate what is referred to first": (
+        "TRUNCATE public.measurements, public.notes",
+        {"allow_truncate": True},
+        34,
+        34,
+    ),
     "delete from partitions": ("DELETE FROM public.parts WHERE k IN (1, 2, 12)", {}, 3, 3),
     "insert into partitions": ("INSERT INTO public.more_parts VALUES (1, 'x'), (12, 'y')", {}, 2, 2),
     "update in partitions": ("UPDATE public.parts SET a = 'moved' WHERE k IN (3, 13)", {}, 2, 2),
@@ -60,7 +66,7 @@ def brought_back(action: Action) -> plan.Plan:
     assert about.plan_sha256 == records.sha256(action.files[plan.FILE])
     now = dt.datetime.now(dt.UTC)
     was = plan.read(yamls.load(action.files[plan.FILE], plan.FILE))
-    text = undo(was, touched, now)
+    text = undo(was, touched, now, {step.id: parsing.assigned(step.sql) for step in was.steps})
     for key in ("problem", "cause", "reporter"):
         text = text.replace(f'{key}: ""', f"{key}: word")
     text = text.replace('expires: ""', f"expires: {records.utc_text(now + dt.timedelta(days=1))}")
@@ -81,6 +87,40 @@ def test_what_a_step_touches_is_saved_and_comes_back(action, kind):
     result = action.run()
     assert not result.failed, result.msg
     assert action.digests() == before
+
+
+PARTS, MOVED = ("public.parts", "public.parts_1", "public.parts_2"), ("public.more_1", "public.more_parts")
+GONE: dict[str, tuple[str, dict[str, t.Any], int, tuple[str, ...]]] = {
+    "a table": ("DELETE FROM public.plain WHERE k > 5", {}, 4, ("public.plain",)),
+    "partitions": ("DELETE FROM public.parts WHERE k IN (1, 2, 12)", {}, 3, PARTS),
+    "one of the partitions": ("DELETE FROM public.parts WHERE k = 12", {}, 1, ("public.parts", "public.parts_2")),
+    "a partition that a row has left": ("UPDATE public.more_parts SET k = 15 WHERE k = 5", {}, 1, MOVED),
+    "a cascade": (
+        "DELETE FROM public.measurements WHERE id = 1",
+        {"cascades": ["public.notes"]},
+        1,
+        ("public.measurements", "public.notes"),
+    ),
+    "a cascade that reaches none": (
+        "DELETE FROM public.measurements WHERE id = 2",
+        {"cascades": ["public.notes"]},
+        1,
+        ("public.measurements",),
+    ),
+    "all": ("TRUNCATE public.parts", {"allow_truncate": True}, 20, PARTS),
+    "none by an update": ("UPDATE public.plain SET a = 'x' WHERE k > 5", {}, 4, ()),
+    "none by an insert": ("INSERT INTO public.plain VALUES (50, 'new')", {}, 1, ()),
+    "a table whose name is quoted": ('DELETE FROM public."Odd" WHERE k = 1', {}, 1, ('public."Odd"',)),
+}
+
+
+@pytest.mark.parametrize("kind", GONE)
+def test_which_tables_have_lost_rows_is_recorded_as_dumps_name_them(action, kind):
+    sql, declared, count, tables = GONE[kind]
+    odd = 'SET ROLE actions_owner; CREATE TABLE public."Odd" (k int PRIMARY KEY); INSERT INTO public."Odd" VALUES (1)'
+    action.server.run(odd, database=action.database)
+    after = carried_out(action, sql, declared, count)
+    assert [step.gone_from for step in after.steps] == [tables, ()]
 
 
 def test_a_row_that_moves_to_another_partition_is_saved(action):

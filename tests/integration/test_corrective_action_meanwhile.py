@@ -4,18 +4,22 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import datetime as dt
 import os
 import pwd
+import shutil
 import signal
 import socket
 import sys
+import tempfile
+import time
 import typing as t
 from pathlib import Path
 
 import psycopg2
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.actions import plan, records
+from ansible_collections.taaraxtak.production.plugins.module_utils.actions import approval, ledger, plan, records
 from ansible_collections.taaraxtak.production.plugins.module_utils.actions.attempt import Attempt, Ended, Places
 from ansible_collections.taaraxtak.production.plugins.module_utils.actions.folder import Folder
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.control import Report
@@ -50,6 +54,7 @@ class Here:
         self._action = action
         self.late: t.Callable[[], bool] = lambda: False
         self.connect: t.Callable[[], t.Any] = self._connected
+        self.while_dumping: t.Callable[[], object] = lambda: None
         self.dumped = 0
 
     def _connected(self) -> t.Any:
@@ -58,6 +63,7 @@ class Here:
 
     def _dump(self) -> Report:
         self.dumped += 1
+        self.while_dumping()
         return Report(({"artefact": self._action.database, "name": "d", "sha256": "d" * 64, "ok": True},), "")
 
     def carry_out(self) -> Ended:
@@ -111,9 +117,92 @@ def test_what_expires_before_commit_is_rolled_back(action, here, changes, why):
     assert why in ended.problem
 
 
+def test_an_approver_whose_key_is_taken_away_during_the_dump_has_approved_nothing(action, here):
+    action.approve()
+    here.while_dumping = lambda: action.approvers.write_text(mine(action))
+    ended = here.carry_out()
+    assert (ended.outcome, here.dumped) == ("not started", 1)
+    assert "not known here" in ended.problem
+    assert not (action.folder / "ledger").exists()
+
+
+def test_an_approver_whose_key_is_taken_away_before_commit_has_approved_nothing(action, here):
+    action.approve()
+    before = action.digests()
+    action.trap(f"import pathlib\npathlib.Path({str(action.approvers)!r}).write_text({mine(action)!r})", at=1)
+    ended = here.carry_out()
+    assert (ended.outcome, action.digests(), len(action.saved())) == ("rolled back", before, 1)
+    assert "not known here" in ended.problem
+
+
+def mine(action: Action) -> str:
+    """An approvers' file without alice."""
+    return f"{ME} {action.keys[ME].with_suffix('.pub').read_text()}"
+
+
+def test_a_signal_while_the_attempt_is_noted_leaves_it_not_started(action, here, monkeypatch):
+    action.approve()
+
+    def sync(_folder: Path) -> None:
+        monkeypatch.undo()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(ledger, "sync_folder", sync)
+    ended = here.carry_out()
+    assert (ended.outcome, ended.problem) == ("not started", "interrupted by SIGTERM")
+    assert list((action.folder / "ledger").iterdir()) == []
+
+
+@pytest.mark.parametrize(("look", "outcome"), [(3, "not started"), (4, "rolled back")])
+def test_a_signal_while_the_approval_is_looked_at_is_told_as_one(action, here, monkeypatch, look, outcome):
+    """After the dump, and before COMMIT."""
+    action.approve()
+    before, real, looks = action.digests(), approval.approver, []
+
+    def approver(*given: t.Any, **more: t.Any) -> str:
+        looks.append(1)
+        if len(looks) == look:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*given, **more)
+
+    monkeypatch.setattr(approval, "approver", approver)
+    ended = here.carry_out()
+    assert (ended.outcome, ended.problem, action.digests()) == (outcome, "interrupted by SIGTERM", before)
+
+
 def test_in_time_it_is_committed(action, here):
     action.approve()
     assert here.carry_out().outcome == "committed"
+
+
+def no_second_session(action: Action) -> t.Callable[[], None]:
+    action.server.run(f"ALTER ROLE {DBA} CONNECTION LIMIT 1")
+    return lambda: action.server.run(f"ALTER ROLE {DBA} CONNECTION LIMIT -1") and None
+
+
+def no_place_for_records(action: Action) -> t.Callable[[], None]:
+    place = action.folder / "ledger"
+    place.mkdir()
+    place.chmod(0o777)
+    return lambda: place.chmod(0o700)
+
+
+@pytest.mark.parametrize("hindered", [no_second_session, no_place_for_records])
+def test_what_fails_before_the_attempt_is_noted_may_be_tried_again(action, hindered):
+    action.approve()
+    before, mend = action.digests(), hindered(action)
+    try:
+        # Of the second nothing is written here, so it is for carrying out alone.
+        dry = action.run(check=True)
+        result = action.run()
+    finally:
+        mend()
+    assert dry.values["outcome"] == ("not started" if hindered is no_second_session else "rolled back")
+    after = action.after(result)
+    assert (after.outcome, after.transaction_id, action.digests()) == ("not started", "", before)
+    assert after.reason
+    action.files[records.AFTER_FILE] = after.text().encode()
+    assert action.after(action.run()).outcome == "committed"
 
 
 def test_a_signal_while_the_session_is_opened_leaves_a_report(action, here):
@@ -147,19 +236,21 @@ def test_a_report_that_can_not_be_read_is_not_written_over(action):
     action.approve()
     assert action.run().values["outcome"] == "committed"
     # This host knows of it, and the next one does not.
-    for ledger in ("ledger", "another"):
+    for place in ("ledger", "another"):
         action.files[records.AFTER_FILE] = b"learned: what took an hour to write: and this\n"
-        result = action.run(ledger=str(action.folder / ledger))
+        result = action.run(ledger=str(action.folder / place))
         assert result.failed
         assert (result.values["outcome"], result.values["after"]) == ("not started", "")
         assert "after.yml" in result.msg
 
 
-def test_what_is_committed_is_on_the_disk(action):
-    action.server.run(f"ALTER ROLE {DBA} SET synchronous_commit = off")
+@pytest.mark.parametrize(("of_the_role", "kept"), [("off", "on"), ("remote_apply", "remote_apply"), ("local", "local")])
+def test_what_is_committed_is_on_the_disk(action, of_the_role, kept):
+    """And where standbys are waited for, they still are."""
+    action.server.run(f"ALTER ROLE {DBA} SET synchronous_commit = {of_the_role}")
     try:
         action.approve(invariants=[{"id": "kept", "query": "SELECT current_setting('synchronous_commit')"}])
-        assert action.after(action.run()).invariants[0].before == "on"
+        assert action.after(action.run()).invariants[0].before == kept
     finally:
         action.server.run(f"ALTER ROLE {DBA} RESET synchronous_commit")
 
@@ -182,6 +273,53 @@ def test_a_dump_does_not_go_on_where_the_attempt_was_interrupted(action, tmp_pat
     assert after.outcome == "not started"
     assert "interrupted by SIGTERM" in after.reason
     assert not Path(f"/proc/{file.read_text()}").exists()
+
+
+# Says who it is, and would go on.
+DUMPING_ELSEWHERE = """#!/usr/bin/python3
+import os, pathlib, time
+pathlib.Path({file!r}).write_text(f"{{os.getuid()}} {{os.getpid()}} ")
+time.sleep(60)
+"""
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.fixture
+def anybody_s() -> t.Iterator[Path]:
+    """A folder of an account that is not this one."""
+    if os.geteuid() != 0:
+        pytest.skip("only root becomes somebody else")
+    with tempfile.TemporaryDirectory() as made:
+        shutil.chown(made, "nobody")
+        yield Path(made)
+
+
+def test_a_dump_as_its_own_account_does_not_go_on_where_the_attempt_was_interrupted(action, anybody_s):
+    """Between the two is runuser, which has to hand the signal on."""
+    action.approve()
+    command, file = anybody_s / "dumping", anybody_s / "process"
+    command.write_text(DUMPING_ELSEWHERE.format(file=str(file)))
+    command.chmod(0o755)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(action.run, send_command=str(command), send_user="nobody")
+        while not (file.exists() and file.read_text().endswith(" ")):
+            assert not running.done(), running.result()
+            time.sleep(0.02)
+        user, dumping = map(int, file.read_text().split())
+        os.kill(parent(parent(dumping)), signal.SIGTERM)
+        after = action.after(running.result())
+    assert user == pwd.getpwnam("nobody").pw_uid
+    assert after.outcome == "not started"
+    assert "interrupted by SIGTERM" in after.reason
+    # runuser has ended it, and does not wait until it is gone.
+    for _ in range(200):
+        if not Path(f"/proc/{dumping}").exists():
+            return
+        time.sleep(0.05)
+    pytest.fail("the dump goes on")
 
 
 @pytest.mark.parametrize("said", ["", "root", "mallory"])

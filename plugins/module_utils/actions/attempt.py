@@ -19,14 +19,14 @@ from ..dumps.pipeline import Settings as Source
 from ..dumps.processes import DumpError, hold_signals
 from ..dumps.stores import Settings as Sending
 from ..dumps.transfer import Interruption
-from . import yamls
 from .approval import APPROVERS
-from .carrying import DRY, Carried, Carrying, Nobody
-from .database import PATIENCE, Server
+from .carrying import DRY, ELSEWHERE, Carried, Carrying, Nobody
+from .database import Server
 from .folder import Folder, understand
-from .interface import IS_ABORTED, IS_COMMITTED, CarryingError, Sink
+from .ids import PATIENCE
+from .interface import IS_ABORTED, IS_ANOTHER, IS_COMMITTED, CarryingError, Sink
 from .ledger import FOLDER, LOCK, Ledger, alone
-from .plan import FILE, Plan
+from .plan import FILE, MOST_PLAN, Plan
 from .records import (
     AFTER_FILE,
     COMMITTED,
@@ -45,10 +45,7 @@ from .savable import check_saves, unsent
 from .saved import About
 from .saving import Counted, ToStores
 from .states import APPROVED, REHEARSED, Incident, refusals, state
-
-# What is written of an action holds the plan's statements again, and must be read again.
-MOST_PLAN = yamls.MAX_BYTES // 2
-INTERRUPTED = "it was interrupted, and its process has left no word"
+from .watching import Watching
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +143,7 @@ class Attempt:
             sink = self._sink(plan)
         except (DumpError, CarryingError, ValueError, OSError) as error:
             return self._not_started(plan, f"there is no fresh dump, without which nothing is begun: {error}")
-        watch = _Watch(
+        watch = Watching(
             self._ledger,
             lambda carried: self._after(plan, carried),
             self._interruption,
@@ -167,13 +164,20 @@ class Attempt:
         problem = carried.reason if carried.outcome != COMMITTED or carried.astray else ""
         if watch.noted:
             try:
-                self._ledger.note(after)
+                if carried.outcome == NOT_STARTED:
+                    self._ledger.forget(after.incident)
+                else:
+                    self._ledger.note(after)
             except ValueError as error:
                 problem = f"{problem or 'it was committed'}; {error}"
         return Ended(carried.outcome, problem, after)
 
     def _refusals(self, database: str, confirmed: str) -> str:
         """The gates that are shut now, in a sentence; "" where all are open."""
+        # A key may have been taken away meanwhile. A signal is no word on the approval.
+        self._interruption.hold()
+        self._incident = understand(self._files, self._places.approvers)
+        self._interruption.release()
         host, dba = own_name(), self._dba
         return "; ".join(
             refusals(self._incident, self._clock(), host=host, database=database, dba=dba, confirmed=confirmed)
@@ -188,8 +192,7 @@ class Attempt:
             record = self._settled(plan, record)
             self._ledger.note(record)
         mine = self._incident.after
-        if mine is not None and mine.outcome == UNKNOWN:
-            record = dataclasses.replace(record, **{name: getattr(mine, name) for name in HUMAN})
+        record = dataclasses.replace(record, **self._said())
         known = mine is not None and mine.outcome not in (NOT_STARTED, UNKNOWN)
         problem = f"{self._incident.name} was begun on this host before, at {record.started}: {record.outcome}"
         return Ended(record.outcome, problem, None if known else record)
@@ -197,7 +200,9 @@ class Attempt:
     def _settled(self, plan: Plan, record: AfterAction) -> AfterAction:
         """The record of an attempt whose process or connection has gone at COMMIT, as the server knows it now."""
         with contextlib.closing(self._server(plan)) as server:
-            said = server.settled(record.transaction_id)
+            said = server.settled(record.transaction_id, record.cluster)
+        if said == IS_ANOTHER and ELSEWHERE not in record.reason:
+            return dataclasses.replace(record, reason=f"{record.reason}; {ELSEWHERE}")
         outcome = {IS_COMMITTED: COMMITTED, IS_ABORTED: ROLLED_BACK}.get(said)
         if outcome is None:
             return record
@@ -295,6 +300,11 @@ class Attempt:
         carried = Carried(NOT_STARTED, reason, steps=steps, assess=assess, invariants=invariants)
         return Ended(NOT_STARTED, reason, self._after(plan, carried))
 
+    def _said(self) -> dict[str, t.Any]:
+        """What people have written into the report that is there."""
+        mine = self._incident.after
+        return {name: getattr(mine, name) for name in HUMAN if mine is not None and getattr(mine, name).strip()}
+
     def _after(self, plan: Plan, carried: Carried) -> AfterAction:
         incident = self._incident
         dump, sha256 = self._dump
@@ -320,6 +330,7 @@ class Attempt:
             approval_sha256=incident.approval_sha256,
             server=carried.server,
             transaction_id=carried.transaction_id,
+            cluster=carried.cluster,
             wal_position=carried.wal_position,
             dump=dump,
             dump_sha256=sha256,
@@ -329,37 +340,8 @@ class Attempt:
             steps=tuple(dataclasses.replace(step, saves=()) for step in carried.steps),
             assess=carried.assess,
             invariants=carried.invariants,
+            **self._said(),
         )
-
-
-class _Watch:
-    """Notes at each moment what is certain: before COMMIT is sent, that nothing was committed."""
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        record: t.Callable[[Carried], AfterAction],
-        interruption: Interruption,
-        refused: t.Callable[[], str],
-    ) -> None:
-        self._ledger = ledger
-        self._record = record
-        self._interruption = interruption
-        self._refused = refused
-        self.noted = False
-
-    def begun(self, carried: Carried) -> None:
-        reason = f"{INTERRUPTED}: COMMIT was never sent"
-        self._ledger.begin(self._record(dataclasses.replace(carried, outcome=ROLLED_BACK, reason=reason)))
-        self.noted = True
-
-    def committing(self, carried: Carried) -> None:
-        if refused := self._refused():
-            raise CarryingError(refused)
-        reason = f"{INTERRUPTED} of how COMMIT ended"
-        self._ledger.note(self._record(dataclasses.replace(carried, outcome=UNKNOWN, reason=reason)))
-        # A signal must not come between COMMIT and what is said of it.
-        self._interruption.hold()
 
 
 def own_name() -> str:

@@ -12,9 +12,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..dumps.scan import qualified
 from .expected import MOST_LINES, shown
 from .interface import (
     IS_ABORTED,
+    IS_ANOTHER,
     IS_COMMITTED,
     Answer,
     Begun,
@@ -30,6 +32,7 @@ from .touching import Touching
 
 # Letters of an answer: in a sentence, and in the record, which people read.
 SAID, RECORDED = 200, 2000
+ELSEWHERE = "this is another server or database than the one that got COMMIT, and can't say what became of it"
 DRY = "this was a dry run: all of it was done and rolled back"
 
 
@@ -44,6 +47,7 @@ class Carried:
     reason: str = ""
     server: str = ""
     transaction_id: str = ""
+    cluster: str = ""
     wal_position: str = ""
     saved: str = ""
     saved_sha256: str = ""
@@ -111,8 +115,11 @@ class Carrying:
         }
         self._before: dict[str, Answer] = {}
         self._after: dict[str, Answer] = {}
+        self._deleted: dict[int, int] = {}
         self._wal = ""
         self._saved = ("", "")
+        # Whether the attempt counts: until then nothing was asked of the data, and the approval holds.
+        self._noted = False
         # Whether COMMIT was sent: from then on the server alone knows.
         self._sent = False
 
@@ -133,8 +140,11 @@ class Carrying:
 
     def _do(self, *, commit: bool) -> None:
         self._check_login()
+        # By it the server is asked what became of COMMIT.
+        self._database.keep_id()
         if commit:
             self._watch.begun(self._carried(UNKNOWN))
+        self._noted = True
         self._ask(self._before)
         self._check_before()
         for step in self._plan.steps:
@@ -166,11 +176,23 @@ class Carrying:
         try:
             ran = self._touching.run(step, done.saves)
             done = dataclasses.replace(done, rows=ran.rows, saved=ran.saved, locks=self._database.locks())
+            done = dataclasses.replace(done, gone_from=self._gone_from(done, truncated=step.allow_truncate))
         except Exception as error:
             done = dataclasses.replace(done, problem=str(error))
             raise
         finally:
             self._steps[step_id] = dataclasses.replace(done, milliseconds=round((self._clock() - began) * 1000))
+
+    def _gone_from(self, done: StepDone, *, truncated: bool) -> tuple[str, ...]:
+        """The tables that have lost rows since this was asked last."""
+        was, self._deleted = self._deleted, {oid: one.deleted for oid, one in self._database.counts().items()}
+        oids = {oid for oid, deleted in self._deleted.items() if deleted > was.get(oid, 0)}
+        if truncated:
+            # Of it no rows are counted.
+            oids.update(*(self._database.relation(save.schema, save.table).tree for save in done.saves))
+        names = {name for oid in oids for name in self._database.names(oid)}
+        # A dump has the partitions, or where it is loaded through it, their root.
+        return tuple(sorted(qualified(*name.split(".", 1)) for name in names))
 
     # --- Questions ----------------------------------------------------------------------------------------------------
     @property
@@ -224,15 +246,22 @@ class Carrying:
         # Without a connection: gone before COMMIT was sent, or after the server's no. It has rolled back by itself.
         except Exception as lost:
             reason = f"{reason}; ROLLBACK could not be sent: {lost}" if not isinstance(error, LostError) else reason
-        return dataclasses.replace(self._settled(reason), astray=True) if ended else self._carried(ROLLED_BACK, reason)
+        if ended:
+            return dataclasses.replace(self._settled(reason), astray=True)
+        if not self._noted:
+            return dataclasses.replace(self._carried(NOT_STARTED, reason), transaction_id="", cluster="")
+        return self._carried(ROLLED_BACK, reason)
 
     def _settled(self, reason: str) -> Carried:
         """The connection can't say what became of the transaction; the server may."""
-        said = self._quietly(lambda: self._database.settled(self._begun.transaction_id))
+        begun = self._begun
+        said = self._quietly(lambda: self._database.settled(begun.transaction_id, begun.cluster))
         if said == IS_COMMITTED:
             return self._carried(COMMITTED, f"{reason}; asked again, the server says that it was committed")
         if said == IS_ABORTED:
             return self._carried(ROLLED_BACK, f"{reason}; asked again, the server says that it was rolled back")
+        if said == IS_ANOTHER:
+            return self._carried(UNKNOWN, f"{reason}; {ELSEWHERE}")
         return self._carried(UNKNOWN, f"{reason}; the server could not be asked what became of it")
 
     def _dry(self) -> Carried:
@@ -276,6 +305,7 @@ class Carrying:
             reason=reason,
             server=self._begun.server,
             transaction_id=self._begun.transaction_id,
+            cluster=self._begun.cluster,
             wal_position=self._wal,
             saved=saved,
             saved_sha256=digest,

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 import typing as t
 
-from . import interface, queries
+from . import ids, interface, queries
 from .expected import MOST_LINES
 from .interface import (
     DELETE,
     INSERT,
-    IS_ABORTED,
+    IS_ANOTHER,
     IS_COMMITTED,
     TRUNCATE,
     UPDATE,
     Begun,
     CarryingError,
     Counts,
+    Defined,
     EndedError,
     Link,
     LostError,
@@ -30,6 +30,7 @@ from .interface import (
     Values,
 )
 from .plan import SESSION, Plan
+from .saying import said
 from .undo import Column, Table
 
 try:
@@ -45,8 +46,6 @@ _AS_VALUES = {16, 20, 21, 23, 26, 700, 701, 1700}
 _ENDED = ("08", "57P01", "57P02", "57P03", "57P05")
 # As many rows as are fetched, or places asked for, at a time.
 _BATCH = 5000
-# After a lost COMMIT the server may be starting again, or the session's end still be unknown to it.
-PATIENCE, PAUSE = 60.0, 0.5
 
 _OPERATIONS = {"Insert": INSERT, "Update": UPDATE, "Delete": DELETE}
 # Bits of tgtype (src/include/catalog/pg_trigger.h).
@@ -56,7 +55,9 @@ _EVENTS = {INSERT: 4, DELETE: 8, UPDATE: 16, TRUNCATE: 32}
 class Server:
     """One database of a server; *connect* opens a session of the DBA's, who becomes *owner*."""
 
-    def __init__(self, connect: t.Callable[[], t.Any], plan: Plan, owner: str, *, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, connect: t.Callable[[], t.Any], plan: Plan, owner: str, *, patience: float = ids.PATIENCE
+    ) -> None:
         self._connect = connect
         self._plan = plan
         self._owner = owner
@@ -78,8 +79,11 @@ class Server:
                 self._connection = self._connect()
                 self._connection.autocommit = True
                 self._connection.set_client_encoding("UTF8")
-            except (ValueError, psycopg2.Error) as error:
-                raise CarryingError(_said(error)) from error
+            # First: it is how a driver that is missing is said.
+            except ValueError as error:
+                raise CarryingError(said(error)) from error
+            except psycopg2.Error as error:
+                raise CarryingError(said(error)) from error
         # What is seen is what was there at the beginning, and what the steps do: nobody else moves an invariant.
         self._do("BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE")
         try:
@@ -111,16 +115,27 @@ class Server:
         }
         for name, value in settings.items():
             self._rows("SELECT pg_catalog.set_config(%s, %s, true)", (name, value))
-        ((login, version, counted, role, self._xid),) = self._rows(
+        # What is reported as committed is on the disk; whatever waits for standbys beside that stays as it is.
+        self._rows(
+            "SELECT pg_catalog.set_config('synchronous_commit', 'on', true)"
+            " WHERE pg_catalog.current_setting('synchronous_commit') = 'off'"
+        )
+        ((login, version, counted, role, self._xid, cluster),) = self._rows(
             "SELECT session_user::text, current_setting('server_version'), current_setting('track_counts'),"
-            " current_setting('session_replication_role'), pg_current_xact_id()::text"
+            f" current_setting('session_replication_role'), pg_current_xact_id()::text, {ids.CLUSTER}"
         )
         if (counted, role) != ("on", "origin"):
             raise CarryingError(
                 "track_counts must be on and session_replication_role origin, else what is touched can't be seen: "
                 f"they are {counted} and {role}"
             )
-        return Begun(version.split()[0], self._xid, login)
+        return Begun(version.split()[0], self._xid, login, cluster)
+
+    def keep_id(self) -> None:
+        try:
+            ids.keep(self._connect)
+        except (ValueError, psycopg2.Error) as error:
+            raise CarryingError(f"the id of the transaction could not be kept: {said(error)}") from error
 
     def commit(self) -> None:
         with self._cursor() as cursor:
@@ -139,23 +154,20 @@ class Server:
         ]:
             raise EndedError("a statement has ended the transaction that it ran in")
 
-    def settled(self, transaction_id: str) -> str:
-        """As it says; it asks in a new session for as long as the patience lasts."""
+    def settled(self, transaction_id: str, cluster: str) -> str:
+        """As it says; it asks in new sessions for as long as the patience lasts."""
         self.close()
-        end = time.monotonic() + self._patience
-        while True:
-            said = self._status(transaction_id)
-            if said in (IS_COMMITTED, IS_ABORTED):
-                return said
-            if time.monotonic() >= end:
-                return ""
-            time.sleep(PAUSE)
+        return ids.became(lambda: self._status(transaction_id, cluster), self._patience)
 
-    def _status(self, transaction_id: str) -> str:
+    def _status(self, transaction_id: str, cluster: str) -> str:
         connection = None
         try:
             connection = self._connect()
             with connection.cursor() as cursor:
+                # First: of an id that is not given yet nothing can be asked.
+                cursor.execute(f"SELECT {ids.CLUSTER}")
+                if cursor.fetchone()[0] != cluster:
+                    return IS_ANOTHER
                 cursor.execute("SELECT pg_catalog.pg_xact_status(%s::pg_catalog.xid8)", (transaction_id,))
                 return str(cursor.fetchone()[0])
         except (ValueError, psycopg2.Error):
@@ -185,6 +197,8 @@ class Server:
         node = (json.loads(explained) if isinstance(explained, str) else explained)[0]["Plan"]
         if node.get("Node Type") != "ModifyTable" or node.get("Operation") not in _OPERATIONS:
             raise CarryingError("the statement changes no table")
+        if ruled := [name for (name,) in self._rows(queries.RULED)]:
+            raise CarryingError(f"{', '.join(ruled)} has rules, so what a statement does to it can't be told")
         return _OPERATIONS[node["Operation"]], node["Schema"], node["Relation Name"]
 
     def relation(self, schema: str, name: str) -> Relation:
@@ -204,7 +218,7 @@ class Server:
         elif rules:
             problem = "has rules, so what a statement does to it can't be told"
         elif others:
-            problem = "has foreign tables below it, whose rows can't be saved"
+            problem = "has foreign or inheriting tables below it, whose rows can't be saved"
         made = tuple(Column(*json.loads(column)) for column in columns)
         return Relation(Table(schema, name, made), oid, frozenset(tree), problem)
 
@@ -264,15 +278,24 @@ class Server:
         )
         yield from self._placed_rows(query)
 
-    def live(self, places: t.Collection[Place]) -> int:
-        count = 0
+    def defined(self) -> Defined:
+        ((classes, written),) = self._rows(queries.WRITTEN)
+        return Defined(frozenset(oid for (oid,) in self._rows(queries.TAKEN)), classes, written)
+
+    def parts(self, tree: t.Collection[int]) -> frozenset[int]:
+        return frozenset(oid for (oid,) in self._rows(queries.PARTS, (sorted(tree), sorted(tree))))
+
+    def referring(self, oids: t.Collection[int]) -> set[tuple[int, int]]:
+        return {(one, other) for one, other in self._rows(queries.REFERRING, (sorted(oids), sorted(oids)))}
+
+    def live(self, places: t.Collection[Place]) -> set[Place]:
+        found: set[Place] = set()
         for oid, ctids in _batches(places):
-            query = sql.SQL("SELECT count(*) FROM ONLY {} WHERE ctid = ANY ({}::tid[])").format(
+            query = sql.SQL("SELECT ctid::text FROM ONLY {} WHERE ctid = ANY ({}::tid[])").format(
                 self._name(oid), sql.Literal(ctids)
             )
-            ((found,),) = self._rows(query)
-            count += int(found)
-        return count
+            found |= {(oid, ctid) for (ctid,) in self._rows(query)}
+        return found
 
     def run(self, statement: str) -> int | None:
         with self._cursor() as cursor:
@@ -282,7 +305,7 @@ class Server:
         return int(count) if count >= 0 else None
 
     def counts(self) -> dict[int, Counts]:
-        return {oid: Counts(inserted, changed) for oid, inserted, changed in self._rows(queries.COUNTS)}
+        return {oid: Counts(*counts) for oid, *counts in self._rows(queries.COUNTS)}
 
     def check_constraints(self) -> None:
         self._do("SET CONSTRAINTS ALL IMMEDIATE")
@@ -348,15 +371,8 @@ class Server:
         code = error.pgcode or ""
         ours = isinstance(error, psycopg2.ProgrammingError | psycopg2.DataError | psycopg2.NotSupportedError)
         if self._connection.closed or code.startswith(_ENDED) or not (code or ours):
-            return LostError(f"the connection was lost: {_said(error)}")
-        return CarryingError(_said(error) + (f" (SQLSTATE {code})" if code else ""))
-
-
-def _said(error: Exception) -> str:
-    """The server's first line and its detail, without the place in the statement."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    kept = [line for line in lines if not line.startswith(("LINE ", "^"))]
-    return " ".join(kept)[:1000] or type(error).__name__
+            return LostError(f"the connection was lost: {said(error)}")
+        return CarryingError(said(error) + (f" (SQLSTATE {code})" if code else ""))
 
 
 def _as_texts(cursor: t.Any, but: t.Collection[int] = ()) -> None:

@@ -14,8 +14,8 @@ import typing as t
 from .undo import Table
 
 INSERT, UPDATE, DELETE, TRUNCATE, DDL = "INSERT", "UPDATE", "DELETE", "TRUNCATE", "DDL"
-# What pg_xact_status() says.
-IS_COMMITTED, IS_ABORTED = "committed", "aborted"
+# What pg_xact_status() says, where it is asked of the server that got COMMIT.
+IS_COMMITTED, IS_ABORTED, IS_ANOTHER = "committed", "aborted", "another"
 
 # The table's oid and ctid: a version of a row.
 Place: t.TypeAlias = "tuple[int, str]"
@@ -37,11 +37,15 @@ class EndedError(CarryingError):
 
 @dataclasses.dataclass(frozen=True)
 class Begun:
-    """A transaction: the server's version, the transaction's id and who has logged in."""
+    """A transaction: the server's version, the transaction's id and who has logged in.
+
+    ``cluster`` is where that id counts: the cluster's own number, its timeline, and the database's oid.
+    """
 
     server: str
     transaction_id: str
     login: str
+    cluster: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,10 +78,23 @@ class Link:
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """Rows of a table that the transaction has inserted, and that it has updated or deleted."""
+    """Rows of a table that the transaction has inserted, and that it has updated or ``deleted``: both are changed."""
 
     inserted: int = 0
     changed: int = 0
+    deleted: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Defined:
+    """The tables whose locks say that more than rows was changed, and how much was written to the catalogues.
+
+    TRUNCATE writes to pg_class alone, whose rows are the ``classes``; the rest is ``written``.
+    """
+
+    taken: frozenset[int] = frozenset()
+    classes: int = 0
+    written: int = 0
 
 
 class Database(t.Protocol):
@@ -125,8 +142,17 @@ class Database(t.Protocol):
     def counts(self) -> dict[int, Counts]:
         """What this transaction has touched, by the tables' oids."""
 
-    def live(self, places: t.Collection[Place]) -> int:
-        """How many of these versions of rows are there."""
+    def defined(self) -> Defined:
+        """What this transaction has done to more than rows."""
+
+    def parts(self, tree: t.Collection[int]) -> frozenset[int]:
+        """The tables with all that TRUNCATE takes along: indexes, and tables for long values."""
+
+    def referring(self, oids: t.Collection[int]) -> set[tuple[int, int]]:
+        """Which of the tables refers to which other of them."""
+
+    def live(self, places: t.Collection[Place]) -> set[Place]:
+        """Those of these versions of rows that are there."""
 
     def check_constraints(self) -> None:
         """Do now what was put off to COMMIT."""
@@ -137,14 +163,17 @@ class Database(t.Protocol):
     def wal(self) -> str:
         """The position in the WAL."""
 
+    def keep_id(self) -> None:
+        """See that the server, should it crash, gives the id of this transaction to no other."""
+
     def commit(self) -> None:
         """LostError where the answer was lost; CarryingError where the server did not commit."""
 
     def rollback(self) -> None:
         """Roll back; also where nothing was begun. EndedError where it turns out to be committed already."""
 
-    def settled(self, transaction_id: str) -> str:
-        """`IS_COMMITTED`, `IS_ABORTED`, or "" where the server can't be asked, or can't say."""
+    def settled(self, transaction_id: str, cluster: str) -> str:
+        """`IS_COMMITTED` or `IS_ABORTED`; `IS_ANOTHER` where it isn't *cluster*; "" where it can't be asked, or say."""
 
 
 class Sink(t.Protocol):

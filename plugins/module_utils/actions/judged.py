@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from . import folder, parsing
-from .plan import FILE, Plan
+from .plan import FILE, MOST_PLAN, Plan
 from .records import REHEARSAL_FILE, Rehearsal, Save
 from .states import Incident
 
@@ -33,6 +33,8 @@ def judge(read: folder.Folder, *, rehearsed: bool = False) -> Judged:
         raise ValueError(" ".join(found.problems) or f"{found.name} has no {FILE}: write it")
     if found.plan.incident != found.name:
         raise ValueError(f"{FILE} is of the incident {found.plan.incident}: this folder is {found.name}")
+    if len(read.files[FILE]) > MOST_PLAN:
+        raise ValueError(f"{FILE} is larger than {MOST_PLAN // 1024} KiB: make several incidents of it")
     parsing.check(found.plan)
     if rehearsed and REHEARSAL_FILE in read.files:
         _check_rehearsal(found)

@@ -51,7 +51,7 @@ class Ledger:
     def begin(self, record: AfterAction) -> None:
         """Note that the attempt has begun; ValueError where one was begun before, or it can't be noted."""
         self._made()
-        file, partial = self._file(record.incident), ""
+        file, partial, linked = self._file(record.incident), "", False
         try:
             # It gets its name when it is whole, so that a process that is killed leaves none that can't be read.
             handle, partial = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".partial", dir=self._folder)
@@ -60,10 +60,13 @@ class Ledger:
                 opened.flush()
                 os.fsync(opened.fileno())
             os.link(partial, file)
+            linked = True
             sync_folder(self._folder)
         except FileExistsError:
             raise ValueError(f"{record.incident} was begun on this host before: see {file}") from None
         except OSError as error:
+            if linked:
+                file.unlink(missing_ok=True)
             raise ValueError(f"{file} could not be written: {error.strerror}") from error
         finally:
             if partial:
@@ -72,6 +75,14 @@ class Ledger:
     def note(self, record: AfterAction) -> None:
         """What is now known of it; ValueError where it can't be noted."""
         replace(self._file(record.incident), record.text().encode(), mode=0o600)
+
+    def forget(self, incident: str) -> None:
+        """The attempt that was noted turned out not to have begun; ValueError where it can't be forgotten."""
+        try:
+            self._file(incident).unlink()
+            sync_folder(self._folder)
+        except OSError as error:
+            raise ValueError(f"{self._file(incident)} could not be removed: {error.strerror}") from error
 
     def _file(self, incident: str) -> Path:
         return self._folder / f"{incident}.yml"

@@ -124,6 +124,9 @@ def _flags(kind: str, body: Tree, step: Step) -> t.Iterator[Refusal | None]:
 def _change(kind: str, body: Tree) -> t.Iterator[Refusal | None]:
     for target in body["relations"] if kind == "TruncateStmt" else [{"RangeVar": body["relation"]}]:
         name = target["RangeVar"]
+        # No WITH stands for the table that is changed, though it may give the same name.
+        if not name.get("schemaname"):
+            yield _without_schema(name["relname"])
         if _is_system(name.get("schemaname", "")):
             yield Refusal("system-table", f"{name['relname']} is PostgreSQL's own: no action changes it")
     if body.get("behavior") == "DROP_CASCADE":
@@ -220,12 +223,7 @@ def _inside(tree: Tree, declared: t.Sequence[str], *, sequences: bool) -> list[R
         if "RangeTableSample" in node:
             found.append(Refusal("sample", "TABLESAMPLE chooses any rows: write which"))
         if "relname" in node and not node.get("schemaname") and node["relname"] not in known:
-            found.append(
-                Refusal(
-                    "without-schema",
-                    f"which {node['relname']} is meant depends on the session: write public.{node['relname']}",
-                )
-            )
+            found.append(_without_schema(node["relname"]))
         if "catalogname" in node:
             found.append(Refusal("other-database", f"leave {node['catalogname']} out: the plan names the database"))
         found += _operators(node)
@@ -233,6 +231,10 @@ def _inside(tree: Tree, declared: t.Sequence[str], *, sequences: bool) -> list[R
     for schema, name in _functions(tree):
         found.append(_function(schema, name, declared, sequences=sequences))
     return found
+
+
+def _without_schema(name: str) -> Refusal:
+    return Refusal("without-schema", f"which {name} is meant depends on the session: write public.{name}")
 
 
 def _ctes(tree: Tree) -> set[str]:

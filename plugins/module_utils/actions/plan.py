@@ -43,6 +43,8 @@ MOST_ROWS = 1_000_000
 LONGEST_LOCK, LONGEST_STATEMENT, OLDEST_DUMP = "10min", "6h", "30d"
 # A statement that people can't read at a glance is none that they can approve.
 MOST_SQL = 64 * 1024
+# Bytes of before.yml, half of yamls.MAX_BYTES: what is written of an action holds its statements again, and is read.
+MOST_PLAN = 128 * 1024
 
 # What rules and undo take for granted of the session that runs the statements; set LOCAL before the first of them.
 # Nothing without a schema means anything but PostgreSQL's own, a quote ends where the parser saw it end, rows that a
@@ -58,8 +60,6 @@ SESSION = {
     "intervalstyle": "postgres",
     "bytea_output": "hex",
     "extra_float_digits": "1",
-    # What is reported as committed is on the disk.
-    "synchronous_commit": "on",
 }
 
 
@@ -221,7 +221,7 @@ def _read(written: Written) -> tuple[Plan, list[str]]:
         cause=got(read.text, "cause", ""),
         reporter=got(read.text, "reporter", ""),
         devops_contacted=got(read.time, "devops_contacted", _NEVER),
-        host=read.matching("host", top["host"], HOST, "the host's name in the inventory") if "host" in top else "",
+        host=read.matching("host", top["host"], HOST, "what `hostname` says there") if "host" in top else "",
         database=got(read.name, "database", "") or "",
         steps=tuple(_step(read, key, one, taken) for key, one in got(read.some, "steps", [])),
         assess=tuple(_assessment(read, key, one, taken) for key, one in got(read.some, "assess", [])),

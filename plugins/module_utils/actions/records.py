@@ -53,7 +53,10 @@ class Save:
 
 @dataclasses.dataclass(frozen=True)
 class StepDone:
-    """What a step did: *rows* (None: it did not run, or counts none) against those *expected*."""
+    """What a step did: *rows* (None: it did not run, or counts none) against those *expected*.
+
+    ``gone_from``: the tables that have lost rows by it, with those that they are partitions of, named as dumps do.
+    """
 
     id: str
     why: str
@@ -65,6 +68,7 @@ class StepDone:
     locks: tuple[str, ...] = ()
     saves: tuple[Save, ...] = ()
     problem: str = ""
+    gone_from: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +165,8 @@ class Signed:
 class AfterAction:
     """What happened, written however it ended; the last three fields are a person's.
 
-    ``saved`` is the name of the file of saved rows in the dump store, "" where there is none.
+    ``saved`` is the name of the file of saved rows in the dump store, "" where there is none; ``cluster`` is where
+    ``transaction_id`` counts.
     """
 
     version: int
@@ -192,6 +197,7 @@ class AfterAction:
     steps: tuple[StepDone, ...]
     assess: tuple[Answered, ...]
     invariants: tuple[Answered, ...]
+    cluster: str = ""
     # Nothing on the host has shown that it was they.
     vouched: bool = False
     why_different: str = ""

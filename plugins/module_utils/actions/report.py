@@ -64,6 +64,7 @@ def _facts(after: AfterAction) -> list[tuple[str, str]]:
         ("started", after.started),
         ("finished", after.finished),
         ("transaction", after.transaction_id),
+        ("of the cluster, timeline and database", after.cluster),
         ("WAL position", after.wal_position),
         ("dump before it", after.dump),
         ("its SHA-256", after.dump_sha256),

@@ -175,6 +175,7 @@ def _table(value: object) -> Table:
 def _column(value: object) -> Column:
     if not isinstance(value, dict) or value.keys() != {field.name for field in dataclasses.fields(Column)}:
         raise ValueError("the saved rows do not say of which columns they are")
-    if not all(isinstance(value[name], bool) for name in ("key", "generated")):
-        raise ValueError("the saved rows do not say which columns are key or generated")
-    return Column(_text(value["name"]), _text(value["type"]), value["key"], value["generated"])
+    flags = {name: value[name] for name in ("key", "generated", "identity")}
+    if not all(isinstance(flag, bool) for flag in flags.values()):
+        raise ValueError("the saved rows do not say which columns are key, generated or identity")
+    return Column(_text(value["name"]), _text(value["type"]), **flags)

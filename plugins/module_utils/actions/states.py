@@ -57,7 +57,7 @@ class State:
 def state(incident: Incident, now: dt.datetime) -> State:
     """Where *incident* stands *now*. Whatever is unclear is never `APPROVED`."""
     after = incident.after
-    if after is not None and after.outcome != NOT_STARTED:
+    if after is not None and (after.outcome != NOT_STARTED or _given_up(incident, after, now)):
         return _after(incident, after)
     if incident.problems or incident.plan is None:
         later = incident.rehearsal_sha256 or incident.approval_sha256 or after is not None
@@ -73,18 +73,33 @@ def _after(incident: Incident, after: AfterAction) -> State:
         return State(VOID, " ".join(incident.problems))
     if after.incident != incident.name:
         return State(VOID, f"after.yml is of the incident {after.incident}")
+    other = _other(incident, after)
+    if other:
+        return State(VOID, f"{other} is not the one that was carried out: bring that one back")
+    if after.outcome == UNKNOWN:
+        return State(CARRIED_OUT, "whether it was committed is not known: settle that first")
+    if after.empty_fields:
+        return State(CARRIED_OUT, f"{after.outcome}; fill in {', '.join(after.empty_fields)} in after.yml")
+    return State(CLOSED, after.outcome)
+
+
+def _other(incident: Incident, after: AfterAction) -> str:
+    """The first file that *after* is not of; "" where it is of all."""
     for file, digest, recorded in (
         ("before.yml", incident.plan_sha256, after.plan_sha256),
         ("rehearsal.yml", incident.rehearsal_sha256, after.rehearsal_sha256),
         ("approval.sig", incident.approval_sha256, after.approval_sha256),
     ):
         if digest != recorded:
-            return State(VOID, f"{file} is not the one that was carried out: bring that one back")
-    if after.outcome == UNKNOWN:
-        return State(CARRIED_OUT, "whether it was committed is not known: settle that first")
-    if after.empty_fields:
-        return State(CARRIED_OUT, f"{after.outcome}; fill in {', '.join(after.empty_fields)} in after.yml")
-    return State(CLOSED, after.outcome)
+            return file
+    return ""
+
+
+def _given_up(incident: Incident, after: AfterAction, now: dt.datetime) -> bool:
+    """Whether what was not started can't be any more, and people have said their part of it."""
+    if incident.plan is None or incident.problems or now < incident.plan.expires:
+        return False
+    return after.incident == incident.name and not _other(incident, after) and not after.empty_fields
 
 
 def _void(incident: Incident, plan: Plan, now: dt.datetime) -> str:
@@ -130,6 +145,8 @@ def overdue(incident: Incident, now: dt.datetime) -> bool:
     after = incident.after
     if after is not None and after.outcome not in (NOT_STARTED, UNKNOWN):
         return state(incident, now).word == VOID
+    if state(incident, now).word == CLOSED:
+        return False
     if incident.plan is None and incident.plan_sha256 and not _tried(incident):
         return now >= _begun(incident.name) + PATIENCE
     return incident.plan is None or bool(incident.problems) or now >= incident.plan.expires

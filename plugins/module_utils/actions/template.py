@@ -29,7 +29,7 @@ cause: ""
 reporter: ""
 devops_contacted: {contacted}
 
-# Where: the host by its name in the inventory, and one database.
+# Where: the host by what `hostname` says there, all of it, and one database.
 host: {host}
 database: {database}
 

@@ -17,13 +17,15 @@ from .interface import (
     CarryingError,
     Counts,
     Database,
+    Defined,
     Place,
     Relation,
     Sink,
+    Values,
 )
 from .plan import Plan, Step
 from .records import Save
-from .undo import DELETED, INSERTED, UPDATED
+from .undo import DELETED, INSERTED, UPDATED, Table
 
 _DONE = {DELETE: DELETED, TRUNCATE: DELETED, UPDATE: UPDATED}
 
@@ -36,6 +38,34 @@ class Ran:
     saved: int
 
 
+class _Held:
+    """Rows of a step that declares cascades, until it is seen which of them it has touched."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[str, Table, dict[Place, Values]]] = []
+        self.rows = 0
+
+    def part(
+        self, done: str, table: Table, rows: t.Iterable[tuple[Place, Values]], limit: t.Callable[[], None]
+    ) -> None:
+        """Hold *rows* of *table*; *limit* is asked at each."""
+        held: dict[Place, Values] = {}
+        self._parts.append((done, table, held))
+        for place, values in rows:
+            held[place] = values
+            self.rows += 1
+            limit()
+
+    def write(self, step: Step, sink: Sink, live: t.Collection[Place]) -> None:
+        """Those that are no more as they were, to *sink*."""
+        for done, table, rows in self._parts:
+            sink.table(step.id, done, table)
+            for place, values in rows.items():
+                if place not in live:
+                    sink.row(values)
+        self._parts, self.rows = [], 0
+
+
 class Touching:
     """Runs the steps of *plan*."""
 
@@ -44,22 +74,30 @@ class Touching:
         self._database = database
         self._sink = sink
         self._counts: dict[int, Counts] = {}
+        self._defined = Defined()
+        self._held = _Held()
 
     def run(self, step: Step, saves: t.Sequence[Save]) -> Ran:
         """Run *step*, whose rows are those of the *saves*; CarryingError where it did not what is expected of it."""
         before = self._sink.rows
         operation, relations = self._targets(step, saves)
         saved: set[Place] = set()
-        for relation, save in zip(relations, saves, strict=False):
+        pairs = list(zip(relations, saves, strict=False))
+        for relation, save in self._ordered(pairs) if operation == TRUNCATE else pairs:
             self._save(step, operation, relation, save, saved)
         looked = {oid: {place for place, _row in self._database.written(oid)} for oid in self._may_add(operation, step)}
+        self._defined = self._database.defined()
         rows = self._database.run(step.sql)
-        touched = self._touched()
         tree = frozenset[int]().union(*(relation.tree for relation in relations))
+        self._check_defined(f"step {step.id}: it", operation, tree)
+        touched = self._touched()
         mine = {place for place in saved if place[0] in tree}
         self._judge(step, operation, tree, saved, touched)
-        if operation in _DONE and self._database.live(mine):
+        live = self._database.live(saved)
+        if live & mine:
             raise CarryingError(f"step {step.id}: rows that it was to touch are still there as they were")
+        self._check_others(step, saved - mine, live, touched)
+        self._held.write(step, self._sink, live)
         for oid, counts in touched.items():
             if counts.inserted and not (operation == UPDATE and oid in tree) and operation != DDL:
                 self._keep_new(step, oid, counts, looked.get(oid, set()))
@@ -70,8 +108,10 @@ class Touching:
         return Ran(rows if step.rows is not None else None, self._sink.rows - before)
 
     def settle(self) -> None:
-        """Have done what was put off to COMMIT; CarryingError where that touches rows."""
+        """Have done what was put off to COMMIT; CarryingError where that touches rows, or more."""
+        self._defined = self._database.defined()
         self._database.check_constraints()
+        self._check_defined("what was put off to COMMIT", "", frozenset())
         touched = self._touched()
         if touched:
             names = self._named(touched)
@@ -112,11 +152,16 @@ class Touching:
     def _save(self, step: Step, operation: str, relation: Relation, save: Save, saved: set[Place]) -> None:
         if operation not in _DONE:
             raise CarryingError(f"step {step.id}: the rehearsal saves rows, and it touches none that are there")
-        if step.cascades:
+        # TRUNCATE empties no table that it does not name.
+        if step.cascades and operation != TRUNCATE:
             # What refers to rows comes before them: the undo, from the last to the first, brings those back first.
             places = self._database.places(save.query)
             saved.update(places)
             self._follow(step, operation, relation, places, saved)
+            rows = dict(self._database.rows(save.query))
+            saved.update(rows)
+            self._held.part(_DONE[operation], relation.table, rows.items(), self._limit)
+            return
         self._sink.table(step.id, _DONE[operation], relation.table)
         for place, values in self._database.rows(save.query):
             saved.add(place)
@@ -136,13 +181,21 @@ class Touching:
             saved.update(rows)
             if deletes and rows:
                 self._follow(step, operation, other, set(rows), saved)
-            self._sink.table(step.id, DELETED if deletes else UPDATED, other.table)
-            for values in rows.values():
-                self._sink.row(values)
-                self._limit()
+            self._held.part(DELETED if deletes else UPDATED, other.table, rows.items(), self._limit)
+
+    def _ordered(self, pairs: t.Sequence[tuple[Relation, Save]]) -> list[tuple[Relation, Save]]:
+        """A table after those that refer to it, as the undo needs it; those that refer to each other as they are."""
+        owner = {oid: number for number, (relation, _save) in enumerate(pairs) for oid in relation.tree}
+        found = {(owner[one], owner[other]) for one, other in self._database.referring(owner)}
+        waiting, ordered = list(range(len(pairs))), []
+        while waiting:
+            free = [n for n in waiting if not any(one in waiting and other == n != one for one, other in found)]
+            ordered.append((free or waiting)[0])
+            waiting.remove(ordered[-1])
+        return [pairs[number] for number in ordered]
 
     def _limit(self) -> None:
-        if self._sink.rows > self._plan.max_rows:
+        if self._sink.rows + self._held.rows > self._plan.max_rows:
             raise CarryingError(f"more rows would be touched than max_rows, which is {self._plan.max_rows}")
 
     def _may_add(self, operation: str, step: Step) -> list[int]:
@@ -159,10 +212,37 @@ class Touching:
         for oid, counts in now.items():
             old = was.get(oid, Counts())
             # TRUNCATE sets them back.
-            new = Counts(max(0, counts.inserted - old.inserted), max(0, counts.changed - old.changed))
+            new = Counts(
+                max(0, counts.inserted - old.inserted),
+                max(0, counts.changed - old.changed),
+                max(0, counts.deleted - old.deleted),
+            )
             if new != Counts():
                 found[oid] = new
         return found
+
+    def _check_defined(self, what: str, operation: str, tree: frozenset[int]) -> None:
+        """CarryingError where more than rows was changed: neither TRUNCATE nor a definition is counted."""
+        if operation == DDL:
+            return
+        was, now = self._defined, self._database.defined()
+        taken, classes = now.taken - was.taken, now.classes - was.classes
+        if operation == TRUNCATE:
+            taken, classes = taken - self._database.parts(tree), 0
+        if taken or classes or now.written != was.written:
+            names = f" ({self._named(taken)})" if taken else ""
+            raise CarryingError(
+                f"{what} changes definitions, or empties tables or locks them{names}, which no step says"
+            )
+
+    def _check_others(self, step: Step, saved: set[Place], live: set[Place], touched: t.Mapping[int, Counts]) -> None:
+        """CarryingError where of another table other rows were changed than those that were *saved*."""
+        gone = dict.fromkeys((oid for oid, _ctid in saved), 0)
+        for oid, _ctid in saved - live:
+            gone[oid] += 1
+        missed = [oid for oid, count in gone.items() if touched.get(oid, Counts()).changed != count]
+        if missed:
+            raise CarryingError(f"step {step.id}: of {self._named(missed)} other rows were touched than were saved")
 
     def _judge(
         self,
@@ -193,6 +273,11 @@ class Touching:
                     f"step {step.id}: it touches {counts.changed} rows of {self._named([oid])}, of which "
                     f"{kept.get(oid, 0)} were saved"
                 )
+        if operation == UPDATE:
+            here = [counts for oid, counts in touched.items() if oid in tree]
+            if sum(one.inserted for one in here) != sum(one.deleted for one in here):
+                names = self._named(oid for oid, counts in touched.items() if oid in tree and counts.inserted)
+                raise CarryingError(f"step {step.id}: it adds rows to {names} beside those that it moves")
         if operation in (UPDATE, DELETE):
             missed = [oid for oid in tree & kept.keys() if touched.get(oid, Counts()).changed != kept[oid]]
             if missed:

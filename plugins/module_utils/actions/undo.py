@@ -14,7 +14,7 @@ import unicodedata
 from ..dumps.names import utc_text
 from . import codec
 from .expected import Expected
-from .plan import INCIDENT_LENGTH, MOST_SQL, Plan
+from .plan import INCIDENT_LENGTH, MOST_PLAN, MOST_SQL, Plan
 from .written import duration_text
 
 DELETED, UPDATED, INSERTED = "deleted", "updated", "inserted"
@@ -26,12 +26,16 @@ _ROOM = MOST_SQL // 2
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column as the catalogue has it; *type* as format_type() writes it, *key*: part of the primary key."""
+    """A column as the catalogue has it; *type* as format_type() writes it, *key*: part of the primary key.
+
+    *identity*: GENERATED ALWAYS AS IDENTITY, which an INSERT may be told to write and an UPDATE may not.
+    """
 
     name: str
     type: str
     key: bool = False
     generated: bool = False
+    identity: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,20 +64,32 @@ class Touched:
     rows: tuple[tuple[str | None, ...], ...]
 
 
-def undo(plan: Plan, touched: t.Sequence[Touched], now: dt.datetime) -> str:
+def undo(
+    plan: Plan,
+    touched: t.Sequence[Touched],
+    now: dt.datetime,
+    assigned: t.Mapping[str, t.Collection[str]] | None = None,
+    *,
+    name: str = "",
+) -> str:
     """The text of a before.yml that undoes *plan*, whose steps have *touched* these rows, in the order of the steps.
 
     What people have to say is left empty, so that nobody can rehearse it before they have. Its assessments are those of
     *plan* with before and after exchanged. ValueError where the rows can't be told apart, or are too many for a plan.
+
+    *assigned*: the columns that a step has assigned to; others of its rows are left as they are now. *name*: how the
+    incident is called.
     """
     steps = []
-    for number, one in enumerate(reversed([one for one in touched if one.rows]), 1):
-        for part, (sql, count) in enumerate(_statements(one), 1):
+    parts = zip(touched, _set_back(plan, touched, assigned or {}), strict=True)
+    for number, (one, columns) in enumerate(reversed([part for part in parts if part[0].rows]), 1):
+        for part, (sql, count) in enumerate(_statements(one, columns), 1):
             steps.append((f"undo-{number}-{part}", _why(one), sql, count))
     if not steps:
         raise ValueError("no rows were saved: there is nothing to undo")
-    slug = re.sub(r"^[0-9-]{11}(undo-)?", "", plan.incident)
-    incident = f"{now:%Y-%m-%d}-undo-{slug}"[:INCIDENT_LENGTH].rstrip("-")
+    # That of an undo is one more: on the same day it would have the same name.
+    slug = re.sub(r"^[0-9-]{11}", "", plan.incident)
+    incident = name or f"{now:%Y-%m-%d}-undo-{slug}"[:INCIDENT_LENGTH].rstrip("-")
     lines = [
         f"# Undoes {plan.incident}. Write problem, cause, reporter and expires; then rehearse it.",
         "version: 1",
@@ -104,7 +120,31 @@ def undo(plan: Plan, touched: t.Sequence[Touched], now: dt.datetime) -> str:
         f"max_dump_age: {duration_text(plan.max_dump_age)}",
         'expires: ""',
     ]
-    return "\n".join(lines) + "\n"
+    text = "\n".join(lines) + "\n"
+    size = len(text.encode())
+    if size > MOST_PLAN:
+        raise ValueError(
+            f"the undo would have {size // 1024} KiB, and a plan has at most {MOST_PLAN // 1024}: restore the dump"
+            " of before beside the database, and copy the rows over"
+        )
+    return text
+
+
+def _set_back(
+    plan: Plan, touched: t.Sequence[Touched], assigned: t.Mapping[str, t.Collection[str]]
+) -> list[t.Collection[str]]:
+    """For each of *touched* the columns that its step alone can have changed; [] where that may be all of them.
+
+    What foreign keys reach is saved before the rows of the step's own table, and a trigger may write what it likes.
+    """
+    last = {one.step: number for number, one in enumerate(touched) if one.done == UPDATED}
+    fired = {step.id: step.triggers for step in plan.steps}
+    found: list[t.Collection[str]] = []
+    for number, one in enumerate(touched):
+        table = f"{one.table.schema}.{one.table.name}."
+        free = any(trigger.startswith(table) for trigger in fired.get(one.step, ()))
+        found.append(assigned.get(one.step, ()) if last.get(one.step) == number and not free else ())
+    return found
 
 
 def check_keys(touched: t.Sequence[Touched], assigned: t.Mapping[str, t.Collection[str]]) -> None:
@@ -153,8 +193,11 @@ def _why(one: Touched) -> str:
     }[one.done]
 
 
-def _statements(one: Touched) -> t.Iterator[tuple[str, int]]:
-    """Each statement with the number of its rows; as many as are needed for none to be too long."""
+def _statements(one: Touched, columns: t.Collection[str]) -> t.Iterator[tuple[str, int]]:
+    """Each statement with the number of its rows; as many as are needed for none to be too long.
+
+    An UPDATE sets *columns*, or all of them where there are none.
+    """
     if one.done not in (DELETED, UPDATED, INSERTED):
         raise ValueError(f"{one.done} is nothing that is known to happen to rows")
     for column in one.table.columns:
@@ -167,7 +210,7 @@ def _statements(one: Touched) -> t.Iterator[tuple[str, int]]:
         if one.done == DELETED:
             yield _insert(one.table, rows), len(rows)
         else:
-            yield _by_key(one.table, rows, update=one.done == UPDATED), len(rows)
+            yield _by_key(one.table, rows, columns, update=one.done == UPDATED), len(rows)
 
 
 def _parts(rows: t.Sequence[tuple[str | None, ...]]) -> t.Iterator[list[tuple[str | None, ...]]]:
@@ -195,14 +238,20 @@ def _insert(table: Table, rows: t.Sequence[tuple[str | None, ...]]) -> str:
     return f"INSERT INTO {table.quoted} ({names}) OVERRIDING SYSTEM VALUE VALUES\n{values}"
 
 
-def _by_key(table: Table, rows: t.Sequence[tuple[str | None, ...]], *, update: bool) -> str:
-    """UPDATE to the values of *rows*, or DELETE, of the rows with their keys."""
+def _by_key(table: Table, rows: t.Sequence[tuple[str | None, ...]], columns: t.Collection[str], *, update: bool) -> str:
+    """UPDATE of *columns* (none: all) to the values of *rows*, or DELETE, of the rows with their keys."""
     key = [number for number, column in enumerate(table.columns) if column.key]
     if not key:
         raise ValueError(
             f"{table.schema}.{table.name} has no primary key, so its rows can't be told apart: write the undo by hand"
         )
-    rest = [number for number, column in enumerate(table.columns) if update and not (column.key or column.generated)]
+    rest = [
+        number
+        for number, column in enumerate(table.columns)
+        if update
+        and not (column.key or column.generated or column.identity)
+        and column.name in (columns or [column.name])
+    ]
     if update and not rest:
         raise ValueError(
             f"{table.schema}.{table.name} is all key, so its rows can't be set back: write the undo by hand"
@@ -212,9 +261,9 @@ def _by_key(table: Table, rows: t.Sequence[tuple[str | None, ...]], *, update: b
         "  (" + ", ".join(f"CAST({literal(row[number])} AS {table.columns[number].type})" for number in taken) + ")"
         for row in rows
     )
-    columns = ", ".join(f"c{number}" for number in taken)
+    places = ", ".join(f"c{number}" for number in taken)
     where = " AND ".join(f"now.{_name(table.columns[number].name)} = was.c{number}" for number in key)
-    source = f"(VALUES\n{values}\n) AS was ({columns})"
+    source = f"(VALUES\n{values}\n) AS was ({places})"
     if not update:
         return f"DELETE FROM {table.quoted} AS now\nUSING {source}\nWHERE {where}"  # noqa: S608 (quoted above)
     sets = ", ".join(f"{_name(table.columns[number].name)} = was.c{number}" for number in rest)

@@ -10,6 +10,7 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.actions.inter
     DELETE,
     Begun,
     Counts,
+    Defined,
     Link,
     Relation,
 )
@@ -36,6 +37,8 @@ class Told:
         self.answers = changes.get("answers", {False: [(12,)], True: [(0,)]})
         self.fired = changes.get("fired", ())
         self.left = changes.get("left", 0)
+        self.defines = changes.get("defines", Defined())
+        self.redefined = changes.get("redefined", self.defines)
         self.late = changes.get("late", {})
         self.said = changes.get("said", "")
         self.login = changes.get("login", "dba")
@@ -57,7 +60,7 @@ class Told:
     def begin(self, emptied: t.Sequence[tuple[str, str]] = ()) -> Begun:
         self.emptied = list(emptied)
         self.ran = False
-        return Begun("17.6", "4711", self.login)
+        return Begun("17.6", "4711", self.login, "1/00000001/5")
 
     def answer(self, query: str) -> list[tuple[object, ...]]:
         return (self.answers if "-" in query else self.invariant)[self.ran]
@@ -102,8 +105,17 @@ class Told:
     def counts(self) -> dict[int, Counts]:
         return {**self.touched, **(self.late if self.settles else {})} if self.ran else {}
 
-    def live(self, places: t.Any) -> int:
-        return self.left
+    def defined(self) -> Defined:
+        return (self.redefined if self.settles else self.defines) if self.ran else Defined()
+
+    def parts(self, tree: t.Collection[int]) -> frozenset[int]:
+        return frozenset(tree)
+
+    def referring(self, oids: t.Collection[int]) -> set[tuple[int, int]]:
+        return set()
+
+    def live(self, places: t.Any) -> set[tuple[int, str]]:
+        return set(sorted(places)[: self.left])
 
     def check_constraints(self) -> None:
         self.settles = True
@@ -114,14 +126,17 @@ class Told:
     def wal(self) -> str:
         return "0/1"
 
+    def keep_id(self) -> None:
+        """Done."""
+
     def commit(self) -> None:
         """Done."""
 
     def rollback(self) -> None:
         self.ran = False
 
-    def settled(self, transaction_id: str) -> str:
-        assert transaction_id == "4711"
+    def settled(self, transaction_id: str, cluster: str) -> str:
+        assert (transaction_id, cluster) == ("4711", "1/00000001/5")
         return self.said
 
 

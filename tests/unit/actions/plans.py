@@ -68,7 +68,7 @@ MISSHAPEN: tuple[tuple[str, str, int, str], ...] = (
     ("reporter: alice", "reporter: true", 7, "write a text"),
     ("devops_contacted: 2026-11-22T14:00:00Z", "devops_contacted: 2026-11-22", 8, "write a time such as"),
     ("devops_contacted: 2026-11-22T14:00:00Z", "devops_contacted: yesterday", 8, "write a time such as"),
-    ("host: db1.example.org", "host: -oProxyCommand=x", 9, "the host's name"),
+    ("host: db1.example.org", "host: -oProxyCommand=x", 9, "what `hostname` says"),
     ("database: taaraxtak", 'database: ""', 10, "name is empty"),
     ("break_glass: Bob is ill.", 'break_glass: ""', 11, "write a text"),
     ("break_glass: Bob is ill.", "break_glass: true", 11, "write a text"),

@@ -230,6 +230,14 @@ HOSTILE: tuple[tuple[str, str, dict[str, t.Any]], ...] = (
     ("parameter", "DELETE FROM public.t WHERE id = $1", {}),
     # Which table
     ("without-schema", "DELETE FROM t WHERE id = 1", {}),
+    # A name that some WITH gives
+    (
+        "without-schema",
+        "DELETE FROM pg_class WHERE oid IN (WITH pg_class AS (SELECT 1::oid AS o) SELECT o FROM pg_class)",
+        {},
+    ),
+    ("without-schema", "UPDATE t SET a = 1 WHERE id IN (WITH t AS (SELECT 1 AS o) SELECT o FROM t)", {}),
+    ("without-schema", "INSERT INTO t WITH t AS (SELECT 1 AS o) SELECT o FROM t", {}),
     ("without-schema", "DELETE FROM public.t USING u WHERE t.id = u.id", {}),
     ("without-schema", "DELETE FROM public.t WHERE id IN (SELECT id FROM u)", {}),
     ("other-database", "DELETE FROM other.public.t WHERE id = 1", {}),

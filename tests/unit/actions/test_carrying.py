@@ -10,6 +10,7 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.actions.carry
 from ansible_collections.taaraxtak.production.plugins.module_utils.actions.interface import (
     CarryingError,
     Counts,
+    Defined,
     EndedError,
     LostError,
 )
@@ -19,7 +20,7 @@ from ansible_collections.taaraxtak.production.tests.unit.actions.incidents impor
 
 # Each method of the database that a good run asks, before COMMIT is sent.
 BEFORE = (
-    *("answer", "target", "relation", "triggers", "rows", "run", "counts", "live", "locks"),
+    *("answer", "target", "relation", "triggers", "rows", "defined", "run", "counts", "live", "locks"),
     *("check_constraints", "wal"),
 )
 
@@ -37,7 +38,19 @@ def test_a_good_run_commits_and_says_all() -> None:
 def test_nothing_comes_before_what_it_needs() -> None:
     database = Told()
     carry(database)
-    order = ["begin", "begun", "answer", "rows", "run", "live", "check_constraints", "answer", "finish", "committing"]
+    order = [
+        "begin",
+        "keep_id",
+        "begun",
+        "answer",
+        "rows",
+        "run",
+        "live",
+        "check_constraints",
+        "answer",
+        "finish",
+        "committing",
+    ]
     order += ["commit"]
     places = iter(database.asked)
     assert all(word in places for word in order), database.asked
@@ -59,12 +72,32 @@ def test_whatever_fails_before_commit_is_rolled_back(at: str, kind: type[Excepti
     assert "settled" not in database.asked
 
 
-@pytest.mark.parametrize("moment", ["begun", "committing"])
-def test_what_can_not_be_noted_is_not_done(moment: str) -> None:
+@pytest.mark.parametrize(("moment", "outcome"), [("begun", "not started"), ("committing", "rolled back")])
+def test_what_can_not_be_noted_is_not_done(moment: str, outcome: str) -> None:
     database = Told()
     carried = carry(database, **{moment: ValueError("the disk is full")})
-    assert (carried.outcome, carried.reason) == ("rolled back", "the disk is full")
+    assert (carried.outcome, carried.reason) == (outcome, "the disk is full")
     assert "commit" not in database.asked
+    assert "rollback" in database.asked
+
+
+@pytest.mark.parametrize("kind", [CarryingError, LostError, RuntimeError])
+@pytest.mark.parametrize("commit", [True, False])
+def test_what_fails_before_the_attempt_is_noted_is_not_started(kind: type[Exception], commit: bool) -> None:
+    database = Told(at="keep_id", error=kind("it broke"), said="committed")
+    carried = carry(database, commit=commit)
+    assert (carried.outcome, carried.reason, carried.transaction_id) == ("not started", "it broke", "")
+    assert "rollback" in database.asked
+    assert not {"answer", "begun", "run", "settled"} & set(database.asked)
+
+
+@pytest.mark.parametrize("commit", [True, False])
+def test_somebody_else_s_session_is_not_used(commit: bool) -> None:
+    database = Told(login="mallory")
+    carried = carry(database, commit=commit)
+    assert (carried.outcome, carried.transaction_id) == ("not started", "")
+    assert carried.reason == "the session is that of mallory, and dba carries it out"
+    assert not {"keep_id", "begun", "run"} & set(database.asked)
 
 
 def test_saved_rows_that_are_not_acknowledged_are_the_end() -> None:
@@ -87,7 +120,13 @@ def test_what_interrupts_the_beginning_is_not_started() -> None:
 
 @pytest.mark.parametrize(
     ("said", "outcome"),
-    [("committed", "committed"), ("aborted", "rolled back"), ("in progress", "unknown"), ("", "unknown")],
+    [
+        ("committed", "committed"),
+        ("aborted", "rolled back"),
+        ("in progress", "unknown"),
+        ("another", "unknown"),
+        ("", "unknown"),
+    ],
 )
 def test_a_lost_answer_to_commit_is_settled_by_the_server(said: str, outcome: str) -> None:
     carried = carry(Told(at="commit", error=LostError("the connection was lost"), said=said))
@@ -134,6 +173,12 @@ MISMATCHES: dict[str, tuple[dict[str, t.Any], str]] = {
     "rows added elsewhere": ({"touched": {OID: Counts(0, 12), OTHER: Counts(1, 0)}}, "touches rows of public.other"),
     "a trigger": ({"fired": ("public.provider_marketshare.t",)}, "fires public.provider_marketshare.t"),
     "a view": ({"problem": "is no ordinary table"}, "is no ordinary table"),
+    "another table is emptied": (
+        {"defines": Defined(frozenset({OTHER}))},
+        "or locks them (public.other), which no step",
+    ),
+    "a catalogue is written to": ({"defines": Defined(written=1)}, "it changes definitions, or empties tables"),
+    "a definition put off": ({"redefined": Defined(written=1)}, "what was put off to COMMIT changes definitions"),
     "put off": ({"late": {OTHER: Counts(0, 1)}}, "put off to COMMIT touches rows of public.other"),
     "before": ({"answers": {False: [(11,)], True: [(0,)]}}, "before the steps duplicates is 11, and 12 was expected"),
     "after": ({"answers": {False: [(12,)], True: [(1,)]}}, "after the steps duplicates is 1, and 0 was expected"),
@@ -141,7 +186,6 @@ MISMATCHES: dict[str, tuple[dict[str, t.Any], str]] = {
     "true is not 1": ({"answers": {False: [(12,)], True: [(False,)]}}, "after the steps duplicates is false"),
     "invariant": ({"invariant": {False: [(40,)], True: [(39,)]}}, "have changed names from 40 to 39"),
     "too long": ({"invariant": {False: [(1,)] * 201, True: [(1,)] * 201}}, "names answers more than 200 rows"),
-    "somebody else": ({"login": "mallory"}, "the session is that of mallory, and dba carries it out"),
     "saves for an INSERT": ({"operation": "INSERT"}, "touches none that are there"),
 }
 
@@ -190,6 +234,18 @@ def test_a_dry_run_says_when_others_write_meanwhile() -> None:
             self.answers = {False: [(13,)], True: [(0,)]}
 
     assert "since then duplicates answered differently" in carry(Busy(), commit=False).reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "gone"),
+    [
+        ({}, ("public.provider_marketshare",)),
+        ({"touched": {OID: Counts(0, 12, 0)}, "operation": "UPDATE"}, ()),
+    ],
+)
+def test_of_a_step_is_noted_which_tables_have_lost_rows(changes: dict[str, t.Any], gone: tuple[str, ...]) -> None:
+    (step,) = carry(Told(**{"touched": {OID: Counts(0, 12, 12)}, **changes})).steps
+    assert step.gone_from == gone
 
 
 def test_of_steps_that_did_not_run_nothing_is_said() -> None:

@@ -10,15 +10,16 @@ import pytest
 from ansible_collections.taaraxtak.production.tests.unit.outside import IO
 
 ACTIONS = Path(__file__).resolve().parents[3] / "plugins" / "module_utils" / "actions"
-# approval: ssh-keygen; attempt: this host; database: psycopg2; folder: the incident's files; ledger: what this host
-# remembers; parsing: pglast; saving: zstd and the stores; yamls: PyYAML.
-EDGES = {"approval", "attempt", "database", "folder", "ledger", "parsing", "saving", "yamls"}
+# approval: ssh-keygen; attempt: this host; database: psycopg2; folder: the incident's files; ids: database's sessions;
+# ledger: what this host remembers; parsing: pglast; saving: zstd and the stores; watching: the ledger; yamls: PyYAML.
+EDGES = {"approval", "attempt", "database", "folder", "ids", "ledger", "parsing", "saving", "watching", "yamls"}
 CORE = {
     *("codec", "expected", "functions", "lint", "plan", "records", "report", "statements", "states", "template"),
     *("undo", "written", "carrying", "interface", "queries", "saved", "touching", "choosing", "nodes", "savable"),
+    "saying",
 }
 # Pure parts of other folders.
-ELSEWHERE = {"access.policy.fields", "dumps.manifest", "dumps.names", "postgres.schema_statements"}
+ELSEWHERE = {"access.policy.fields", "dumps.manifest", "dumps.names", "dumps.scan", "postgres.schema_statements"}
 
 
 def imports(name: str) -> tuple[set[str], set[str], set[str]]:

@@ -123,6 +123,24 @@ def test_a_report_that_is_not_certain_or_not_of_these_files_is_none():
     assert states.overdue(incident(problems=("after.yml, line 1: x",)), NOW)
 
 
+def test_an_incident_that_was_given_up_is_ended_by_saying_why():
+    """It was tried and not started, has expired, and people have said their part; nothing else closes it."""
+    expires = read().expires
+    tried = after(outcome="not started", reason="the store is full", **FILLED)
+    given_up = incident(after=tried)
+    assert state(given_up, expires) == states.State("closed", "not started")
+    assert not states.overdue(given_up, expires)
+    assert refusals(given_up, expires, **GATE, confirmed=confirmed(given_up))
+    # Until then it may be tried again, and what is not said or is of other files ends nothing.
+    assert state(given_up, NOW).word == "approved"
+    others = [{"learned": " "}, {"plan_sha256": digest("a")}, {"incident": "2026-11-23-other"}]
+    for change in others:
+        still = incident(after=dataclasses.replace(tried, **change))
+        assert state(still, expires).word == "void"
+        assert states.overdue(still, expires)
+    assert states.overdue(incident(after=tried, problems=("x",)), expires)
+
+
 def test_a_plan_alone_may_be_half_written_for_a_week():
     half = {"plan": None, "rehearsal": None, "rehearsal_sha256": "", "approval_sha256": "", "approver": ""}
     alone = incident(**half, problems=("before.yml has problems",))

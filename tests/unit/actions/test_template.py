@@ -107,6 +107,13 @@ def test_the_whole_way_of_the_files(place, tmp_path):
     assert "only what is rehearsed can be approved" in incidents(tmp_path, "approve", str(place), str(key)).stderr
 
 
+def test_a_plan_that_no_host_would_take_is_not_judged_good(place, tmp_path):
+    """Else it would be rehearsed and approved first."""
+    with (place / "before.yml").open("a") as file:
+        file.write("# much\n" * 20_000)
+    assert "before.yml is larger than 128 KiB" in incidents(tmp_path, "lint", str(place)).stderr
+
+
 def test_a_plan_that_the_rules_refuse_is_neither_judged_good_nor_approved(place, tmp_path):
     text = (place / "before.yml").read_text().replace("WHERE a.name = b.name AND a.ctid > b.ctid", "")
     (place / "before.yml").write_text(text)
@@ -148,11 +155,21 @@ def test_the_check_fails_where_an_incident_is_overdue_or_can_not_be_read(place, 
     assert "no link" in incidents(tmp_path, "list", "--check").stdout
 
 
-def test_a_folder_that_is_not_there_is_not_taken_for_one_without_incidents(tmp_path):
+def test_where_no_incident_was_begun_it_is_said_how_to_begin_one(tmp_path):
+    none = incidents(tmp_path, "list")
+    assert (none.returncode, none.stderr) == (0, "")
+    assert none.stdout == "no incidents in incidents: make incident SLUG=duplicate-rows begins one\n"
+    (tmp_path / "incidents").mkdir()
     for words in (("list",), ("list", "--check")):
-        missing = incidents(tmp_path, *words)
-        assert missing.returncode == 1
-        assert "there is no folder incidents" in missing.stderr
+        assert (incidents(tmp_path, *words).returncode, incidents(tmp_path, *words).stdout) == (0, none.stdout)
+
+
+def test_the_check_does_not_take_a_folder_that_is_not_there_for_one_without_incidents(tmp_path):
+    missing = incidents(tmp_path, "list", "--check")
+    assert missing.returncode == 1
+    assert "there is no folder incidents" in missing.stderr
+    (tmp_path / "incidents").write_text("no folder")
+    assert incidents(tmp_path, "list").returncode == 1
 
 
 @pytest.fixture
@@ -206,6 +223,14 @@ def test_an_undo_is_an_incident_of_its_own_with_the_saved_rows(carried_out, tmp_
     assert ": draft: " in incidents(tmp_path, "list").stdout
     again = incidents(tmp_path, "undo", str(carried_out), given=saved_rows(carried_out))
     assert "is there already" in again.stderr
+    other = incidents(tmp_path, "undo", "--slug=once-more", str(carried_out), given=saved_rows(carried_out))
+    assert other.returncode == 0, other.stderr
+    (file,) = tmp_path.glob("incidents/*-once-more/before.yml")
+    assert f"incident: {file.parent.name}\n" in file.read_text()
+    assert (
+        "can't name an incident"
+        in incidents(tmp_path, "undo", "--slug=../x", str(carried_out), given=saved_rows(carried_out)).stderr
+    )
 
 
 def test_no_undo_is_made_where_keys_were_changed(carried_out, tmp_path):
