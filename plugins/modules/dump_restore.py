@@ -142,6 +142,14 @@ options:
     type: list
     elements: str
     default: []
+  progress:
+    description:
+      - A file of the host that tells meanwhile how far the restore is, and is gone afterwards. It is made anew, in a
+        folder that is there and that nobody else writes to, such as one in C(/run).
+      - With it C(ansible-playbook) shows bytes, rate and the time that is left, on a terminal in one line and elsewhere
+        in a line every ten seconds. It reads the file as the connection's own user, so without C(become), and shows
+        nothing where that user can't.
+    type: path
   bindir:
     description: Folder of C(psql) and C(pg_dump) of the server's version. The default is Debian's, or what is on PATH.
     type: path
@@ -318,6 +326,7 @@ from ..module_utils.dumps.restore.command import found_signers, permission_of
 from ..module_utils.dumps.restore.material import Material, from_archive, from_command, from_file
 from ..module_utils.dumps.restore.server import Server
 from ..module_utils.dumps.restore.target import UTC, Target, check_name
+from ..module_utils.dumps.restore.told import Told
 from ..module_utils.dumps.restore.untouched import Untouched
 from ..module_utils.dumps.transfer import Interruption
 from ..module_utils.postgres.connection import login_argument_spec
@@ -432,8 +441,10 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
                 server.check(plan.needs)
                 would_drop = server.would_drop(plan.database, options.keep_previous)
                 return {"changed": True, **plan.document(), "would_drop": would_drop}
+            told = stack.enter_context(Told(params["progress"] or ""))
         apply = None if policy is None else policy.apply
-        report = restoring.restore(server, plan, options, apply_policy=apply, commit=interruption.hold)
+        commit = interruption.hold
+        report = restoring.restore(server, plan, options, apply_policy=apply, show=told.show, commit=commit)
     skipped = policy.skipped if policy is not None else ()
     for sentence in [*filter(None, [plan.unproved]), *warnings(skipped), *report.swapped.problems]:
         module.warn(sentence)
@@ -467,6 +478,7 @@ def main() -> None:
             "restore_into_production": {"type": "bool", "default": False},
             "production_host": {"type": "str", "default": ""},
             "production_hosts": {"type": "list", "elements": "str", "default": []},
+            "progress": {"type": "path"},
             "bindir": {"type": "path"},
         },
         mutually_exclusive=[["file", "command", "archive"]],

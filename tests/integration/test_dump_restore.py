@@ -571,12 +571,13 @@ def test_a_missing_role_is_named_or_made(emptied: tuple[Shop, str], tmp_path: Pa
     assert logins == [(False,), (False,)]
 
 
-@pytest.mark.parametrize("ending", [".sql", ".sql.gz", ".sql.tar.gz"])
+@pytest.mark.parametrize("ending", [".sql", ".sql.gz", ".sql.tar.gz", ".sql.zst"])
 def test_a_dump_restores_in_any_packing(emptied: tuple[Shop, str], tmp_path: Path, ending: str) -> None:
     shop, name = emptied
     text = shop.text(name)
     path = tmp_path / f"own{ending}"
-    path.write_bytes(text if ending == ".sql" else gzip.compress(text))
+    stored = (shop.archive / name).read_bytes() if ending == ".sql.zst" else gzip.compress(text)
+    path.write_bytes(text if ending == ".sql" else stored)
 
     done = shop.restore(file=str(path), database=DATABASE, unproved=True, policy=POLICY)
 

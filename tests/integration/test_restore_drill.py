@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import time
 import typing as t
@@ -14,9 +15,14 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.folder import Folder
-from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.manifest import Manifest, Trailer, encode
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.manifest import (
+    Manifest,
+    Trailer,
+    Without,
+    encode,
+)
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.restore import drill
-from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.restore.developer import Copies
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.restore.developer import Copies, refresh
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.survey import survey
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
 from ansible_collections.taaraxtak.production.tests.integration.dumps_drills import Estate, Sandboxes
@@ -707,6 +713,7 @@ def test_a_copy_for_developers_lacks_what_the_reader_can_not_see(
     manifest = Manifest.read((copies / f"{name}.manifest.json").read_bytes())
     signed = Manifest.read((simple.archive / f"{name}.manifest.json").read_bytes())
     assert manifest.derived_from == {"name": name, "sha256": signed.trailer.sha256}
+    assert manifest.without == Without((), "drill_reader", "")
     assert list(manifest.trailer.tables) == ["public.facts"]
     assert manifest.trailer.tables["public.facts"] == signed.trailer.tables["public.facts"]
     assert manifest.trailer.sha256 == hashlib.sha256((copies / name).read_bytes()).hexdigest()
@@ -810,7 +817,7 @@ def test_a_sandbox_that_gives_more_than_was_asked_for_publishes_nothing(
 def test_a_developers_key_sees_the_copies_alone(simple: Estate, copies: Path) -> None:
     (name,) = simple.names()
     assert simple.drill() == 0
-    simple.hosts.configure_store(developer=str(copies))
+    simple.hosts.configure_store(developer={"folder": str(copies), "role": "drill_reader"})
     listed = simple.hosts.store("read", "--developer", command="list")
     assert [row["name"] for row in json.loads(listed.stdout)] == [name]
     given = simple.hosts.store("read", "--developer", command=f"manifest {name}")
@@ -819,6 +826,52 @@ def test_a_developers_key_sees_the_copies_alone(simple: Estate, copies: Path) ->
     refused = simple.hosts.store("read", "--developer", command=f"fetch {globals_name}")
     assert refused.returncode == 1
     assert "there is no dump" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("excludes", "changes", "given"),
+    [
+        (["public.facts"], {}, True),
+        # It lacks more than it has to.
+        ([], {"role": ""}, True),
+        # Whether its rows are there under another name, say of a partition, is for a drill to see.
+        (["public.facts", "public.others"], {}, False),
+        ([], {"role": "somebody_else"}, False),
+        ([], {"policy": "another"}, False),
+    ],
+)
+def test_a_copy_that_was_made_when_more_might_be_seen_is_never_given_again(
+    simple: Estate, copies: Path, excludes: list[str], changes: dict[str, str], given: bool
+) -> None:
+    """Not even in a list; no drill has run since the settings were written."""
+    (name,) = simple.names()
+    simple.more = {"developer": Copies(str(copies), ("public.facts",), "drill_reader", "one")}
+    assert simple.drill() == 0
+    settings = {"folder": str(copies), "role": "drill_reader", "policy": "one", **changes}
+    simple.hosts.configure_store(developer={**settings, "excludes": excludes})
+
+    listed = simple.hosts.store("read", "--developer", command="list")
+    assert [row["name"] for row in json.loads(listed.stdout)] == ([name] if given else [])
+    for verb in ["manifest"] if given else ["manifest", "fetch"]:
+        asked = simple.hosts.store("read", "--developer", command=f"{verb} {name}")
+        assert (asked.returncode == 0, bool(asked.stdout)) == (given, given), asked.stderr
+        assert given or "is given no more, since less may be seen now" in asked.stderr
+    assert (copies / name).exists()
+
+    removed = refresh(Copies(**settings, excludes=tuple(excludes)))
+    assert [str(one) for one in removed] == ([] if given else [name])
+    assert (copies / name).exists() is given
+
+
+def test_what_no_drill_has_made_is_no_copy(simple: Estate, copies: Path) -> None:
+    """Somebody has put the dump itself into the folder."""
+    (name,) = simple.names()
+    for file in (name, f"{name}.manifest.json"):
+        shutil.copy(simple.archive / file, copies / file)
+    simple.hosts.configure_store(developer={"folder": str(copies)})
+    assert json.loads(simple.hosts.store("read", "--developer", command="list").stdout) == []
+    refused = simple.hosts.store("read", "--developer", command=f"fetch {name}")
+    assert (refused.returncode, refused.stdout) == (1, "")
 
 
 # --- Telling ---------------------------------------------------------------------------------------------------------

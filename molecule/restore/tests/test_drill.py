@@ -13,7 +13,13 @@ SOCKET = "/run/taaraxtak-drill/socket"
 UNIT = "taaraxtak-dumps-drill.service"
 END = "--\n-- PostgreSQL database dump complete\n--\n"
 
-# Makes a dump by hand, on production, of the text on stdin, signed by the key that is there, and gives it to the store.
+# Where the scenario's variables say that age's key is.
+IDENTITY = "/etc/taaraxtak/drill-identity"
+TABLE = "CREATE TABLE public.t (x integer);\n\nALTER TABLE public.t OWNER TO postgres;\n\n"
+ROWS = "COPY public.t (x) FROM stdin;\n1\n2\n\\.\n\n"
+
+# Makes a dump by hand, on production, of the text that it is given, encrypted where there are recipients, signed by the
+# key that is there, and gives it to the store.
 OFFER = """
 import hashlib, json, os, subprocess, sys
 sys.path.insert(0, "/usr/local/lib/taaraxtak")
@@ -24,6 +30,9 @@ from dumps.names import DumpName, utc_text
 from dumps.scan import scan
 name, text = DumpName.parse(sys.argv[1]), sys.argv[2].encode()
 data = subprocess.run(["zstd", "-q", "-c"], input=text, capture_output=True, check=True).stdout
+for recipient in sys.argv[3:]:
+    command = ["age", "--encrypt", "--recipient=" + recipient]
+    data = subprocess.run(command, input=data, capture_output=True, check=True).stdout
 scanned, now = scan([text]), utc_text(name.started)
 with open("/etc/taaraxtak/dump-source.json") as file:
     major = json.load(file)["bindir"].split("/")[-2]
@@ -88,9 +97,13 @@ def dump(store) -> str:
 def plant(production, store):
     """A function that brings a dump of a given text, signed as a real one, into the archive; it gives the name."""
 
-    def bring(text: str) -> str:
-        name = f"planted_{time.strftime('%Y-%m-%d-%H.%M.%S', time.gmtime())}.sql.zst"
-        answer = json.loads(production.check_output("python3 -I -c %s %s %s", OFFER, name, text))
+    def bring(text: str, recipient: str = "") -> str:
+        name = f"planted_{time.strftime('%Y-%m-%d-%H.%M.%S', time.gmtime())}.sql.zst{'.age' if recipient else ''}"
+        answer = json.loads(
+            production.check_output(
+                "python3 -I -c %s %s %s" + " %s" * bool(recipient), OFFER, name, text, *filter(None, [recipient])
+            )
+        )
         assert answer["ok"], answer
         end = time.monotonic() + 30
         while not store.file(f"{ARCHIVE}/{name}.manifest.json").exists:
@@ -99,7 +112,7 @@ def plant(production, store):
         return name
 
     yield bring
-    store.check_output("find %s -name 'planted_*' -delete", ARCHIVE)
+    store.check_output("find %s %s -name 'planted_*' -delete", ARCHIVE, f"{FOLDER}/developer")
     store.check_output("systemctl reset-failed 'taaraxtak-dumps-*'")
 
 
@@ -136,6 +149,25 @@ def test_the_check_knows_it(store, dump):
     assert group["verified"]["name"] == dump
     settings = json.loads(store.file("/etc/taaraxtak/dump-keep.json").content_string)
     assert settings["expect"].get("verified_warning_days", 8) > 0
+
+
+def test_an_encrypted_dump_is_drilled_where_its_key_is(production, store, plant):
+    """In the drill's own unit. The sandbox looks for the key, and sees none."""
+    production.check_output("apt-get install --yes --no-download age")
+    store.check_output("sh -c 'umask 077; age-keygen -o %s; chgrp dumps-archive %s; chmod 0640 %s'", *[IDENTITY] * 3)
+    recipient = store.check_output("age-keygen -y %s", IDENTITY)
+    try:
+        name = plant(f"--\n-- PostgreSQL database dump\n--\n\n{TABLE}{ROWS}{END}", recipient)
+        store.run("systemctl start %s", UNIT)
+        journal = store.run("journalctl --no-pager -n 30 -u %s", UNIT).stdout
+        found = result(store, name)
+    finally:
+        store.check_output("rm %s", IDENTITY)
+    assert name.endswith(".age")
+    assert (found["ok"], found["rows"]) == (True, 2), journal
+    assert found["sha256"] == store.check_output("sha256sum %s", f"{ARCHIVE}/{name}").split()[0]
+    assert IDENTITY in store.check_output("systemctl show --property=InaccessiblePaths taaraxtak-drill@1.service")
+    nothing_left(store)
 
 
 def test_it_runs_every_week(store):

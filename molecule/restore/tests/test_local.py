@@ -131,7 +131,7 @@ def test_the_screen_says_how_to_connect_and_what_is_there(address, dumps):
     assert url
     connection = psycopg2.connect(url[0])
     connection.close()
-    assert "dashboards are not part of this version yet" in screen
+    assert "GRAFANA      None here" in screen
 
 
 def test_a_state_is_kept_and_comes_back(address, play):

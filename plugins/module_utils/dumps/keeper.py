@@ -1,7 +1,7 @@
 # Copyright (c) The taaraxtak.production authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verbs of ``dump-store`` that keep the archive: prune, check, drill, adopt, tell. Its owner runs them."""
+"""The verbs of ``dump-store`` that keep the archive: prune, check, drill, refresh, adopt, tell. Its owner runs them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .signatures import KEYGEN, SIGNERS, Signers
 
 PROGRAM = "dump-store"
 CONFIG = "/etc/taaraxtak/dump-keep.json"
-VERBS = ("prune", "check", "drill", "adopt", "tell")
+VERBS = ("prune", "check", "drill", "refresh", "adopt", "tell")
 # The same alarm is told again after so long.
 REMINDER = dt.timedelta(hours=24)
 KEEP = retention.Policy()
@@ -74,6 +74,7 @@ def add_verbs(verbs: t.Any) -> None:
     proving.add_argument(
         "names", nargs="*", metavar="NAME", help="default: the newest ones, and an older one by chance"
     )
+    verbs.add_parser("refresh", help="remove the copies that hold what developers may not see any more")
     adopting = verbs.add_parser("adopt", help="take old .sql.tar.gz and .sql.gz dumps into the archive")
     adopting.add_argument("--list", action="store_true", help="only say what would be adopted, under which name")
     adopting.add_argument("paths", nargs="+", metavar="PATH", help="a file, or a folder of them")
@@ -130,6 +131,8 @@ def _do(given: argparse.Namespace, settings: Settings, now: dt.datetime) -> int:
             settings.archive, _signers(settings), settings.zstd, settings.reserve_bytes, settings.expect
         )
         return drilling.run(place, settings.drill, given.names, now)
+    if given.verb == "refresh":
+        return drilling.refresh(settings.drill)
     return _adopt(settings, now, given.paths, only_list=given.list)
 
 

@@ -245,12 +245,37 @@ def read_ack(content: bytes) -> Ack:
 
 
 @dataclasses.dataclass(frozen=True)
+class Without:
+    """What a copy for developers leaves out: the rows of the tables ``excludes``, and of those that ``role`` can't read
+    ("" for none) under the access policy whose SHA-256 is ``policy``, "" for none.
+    """
+
+    excludes: tuple[str, ...] = ()
+    role: str = ""
+    policy: str = ""
+
+    @classmethod
+    def read(cls, document: Document) -> Without:
+        """Read it from a manifest; ValueError where it is none."""
+        reader = Reader(document, "manifest's without")
+        excludes = _names(reader.take("excludes", list), "excludes in the manifest's without")
+        without = cls(tuple(excludes), reader.take("role", str), reader.take("policy", str))
+        reader.end()
+        return without
+
+    def covers(self, wanted: Without) -> bool:
+        """Whether what was made so lacks all that is *wanted* to be left out."""
+        same_role = wanted.role == "" or (self.role, self.policy) == (wanted.role, wanted.policy)
+        return same_role and set(self.excludes) >= set(wanted.excludes)
+
+
+@dataclasses.dataclass(frozen=True)
 class Manifest:
     """What lies beside a dump in the store.
 
     ``received`` is by the store's own clock; ``signature`` is the armoured one of `Trailer.signed`. An adopted dump,
     made before there were signatures, has none and says so. So does what was made on the store: ``derived_from`` has
-    the name and the SHA-256 of the signed dump that it was made of.
+    the name and the SHA-256 of the signed dump that it was made of, and ``without`` what it was to leave out.
     """
 
     received: str
@@ -258,6 +283,7 @@ class Manifest:
     signature: str = ""
     adopted: bool = False
     derived_from: dict[str, str] | None = None
+    without: Without | None = None
 
     def __post_init__(self) -> None:
         if self.adopted == bool(self.signature):
@@ -273,6 +299,7 @@ class Manifest:
             "trailer": self.trailer.document(),
             **({"adopted": True} if self.adopted else {}),
             **({"derived_from": self.derived_from} if self.derived_from is not None else {}),
+            **({"without": dataclasses.asdict(self.without)} if self.without is not None else {}),
         }
 
     def overview(self) -> Document:
@@ -307,6 +334,7 @@ class Manifest:
             signature=reader.take("signature", str),
             adopted=reader.take("adopted", bool, default=False),
             derived_from=reader.texts("derived_from") if "derived_from" in document else None,
+            without=Without.read(reader.take("without", dict)) if "without" in document else None,
         )
         reader.end()
         if form == OLD_MANIFEST_FORMAT and manifest.trailer.ddl is not None:

@@ -1,7 +1,7 @@
 # Copyright (c) The taaraxtak.production authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far a dump has come, for people: on a terminal all the time, in the journal once a minute."""
+"""How far a dump or a restore has come, for people: on a terminal all the time, elsewhere a line now and then."""
 
 from __future__ import annotations
 
@@ -44,13 +44,29 @@ def _printable(text: str) -> str:
 
 
 class Progress:
-    """Shows what the source says; another thread hands it on."""
+    """Shows what the source says; another thread hands it on.
 
-    def __init__(self, program: str, *, stream: t.TextIO | None = None, clock: t.Callable[[], float] = time.monotonic):
+    Where *stream* is no terminal it gets a line *every* so many seconds, the first one after that time or *at_once*.
+    *columns* are the terminal's, None to ask for them.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        *,
+        stream: t.TextIO | None = None,
+        clock: t.Callable[[], float] = time.monotonic,
+        every: float = MINUTE,
+        at_once: bool = False,
+        columns: int | None = None,
+    ):
         self._program = program
         self._stream = sys.stderr if stream is None else stream
         self._terminal = self._stream.isatty()
         self._clock = clock
+        self._every = every
+        self._early = every if at_once else 0.0
+        self._columns = columns
         self._what = ""
         self._began = self._shown = clock()
         self._drawn = False
@@ -58,17 +74,18 @@ class Progress:
     def begin(self, what: str) -> None:
         """From here on it is *what* that flows."""
         self._what = what
-        self._began = self._shown = self._clock()
+        self._began = self._clock()
+        self._shown = self._began - self._early
 
     def take(self, state: t.Mapping[str, t.Any]) -> None:
-        """Show *state*, where it is time to."""
-        now = self._clock()
-        line = f"{self._what}: {describe(state, now - self._began)}"
+        """Show *state*, where it is time to. Its ``seconds`` are those since it began, where it says them."""
+        now, seconds = self._clock(), state.get("seconds")
+        line = f"{self._what}: {describe(state, seconds if isinstance(seconds, float) else now - self._began)}"
         if self._terminal:
-            columns = shutil.get_terminal_size().columns - 1
+            columns = self._columns or shutil.get_terminal_size().columns - 1
             self._drawn = True
             show(self._stream, f"\r{line[:columns]}\x1b[K")
-        elif now - self._shown >= MINUTE:
+        elif now - self._shown >= self._every:
             self._shown = now
             show(self._stream, f"{self._program}: {line}\n")
 

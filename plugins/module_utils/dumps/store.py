@@ -47,6 +47,7 @@ from .processes import (
 from .quota import Limits, Room
 from .reception import Reception
 from .refusals import Told
+from .restore import developer as developers
 from .signatures import KEYGEN, SIGNERS, Signers
 from .survey import drill_of
 
@@ -65,7 +66,7 @@ class Settings:
 
     ``max_bytes`` is for one dump, ``quota_bytes`` for all that lies in the store, ``quota_dumps`` for those that come
     within a day; ``reserve_bytes`` stay free on the disk. ``readers`` is the group that may read archived data.
-    ``developer`` is the folder of the copies for developers, "" where there are none. ``at_once`` is for the transfers
+    ``developer`` says where the copies for developers lie, and what they may not hold. ``at_once`` is for the transfers
     of one key. In ``refusals`` the archiver notes of which refusals it told, "" to tell of them at every run.
     """
 
@@ -74,7 +75,7 @@ class Settings:
     signers: str = SIGNERS
     keygen: str = KEYGEN
     readers: str = dataclasses.field(default="", metadata=MAY_BE_EMPTY)
-    developer: str = dataclasses.field(default="", metadata=MAY_BE_EMPTY)
+    developer: developers.Copies = developers.NONE
     max_bytes: int = 100 << 30
     quota_bytes: int = 500 << 30
     quota_dumps: int = 100
@@ -167,21 +168,25 @@ def _asker() -> str:
 def read_over_ssh(settings: Settings, command: str, *, developer: bool = False) -> int:
     """Do what a reading key's owner asked for: ``list``, ``manifest NAME``, ``fetch NAME``, of archived dumps alone.
 
-    A *developer*'s key is given nothing but what was made for developers.
+    A *developer*'s key is given nothing but what was made for developers, and none of it that may hold rows which they
+    may not see any more: from the moment on when the settings say so.
     """
-    words = command.split(" ")
-    if developer and not settings.developer:
+    words, copies = command.split(" "), settings.developer
+    if developer and not copies.folder:
         raise DumpError("there are no copies for developers here")
-    archive = Folder(settings.developer if developer else settings.archive)
+    archive = Folder(copies.folder if developer else settings.archive)
     clock = Clock(idle=settings.idle_timeout, overall=settings.overall_timeout)
     for descriptor in (STDOUT, STDERR):
         # Whoever does not read must not hold this for ever.
         os.set_blocking(descriptor, False)
     if words == ["list"]:
-        return show([archive], as_json=True, clock=clock)
+        given = (lambda manifest: not developers.shows(copies, manifest)) if developer else None
+        return show([archive], as_json=True, clock=clock, given=given)
     if len(words) == 2 and words[0] in ("manifest", "fetch"):
         name = _parse(words[1])
         manifest = archive.manifest(name)
+        if developer and developers.shows(copies, manifest):
+            raise DumpError(f"{name} is given no more, since less may be seen now: the next drill makes a new copy")
         if words[0] == "manifest":
             clock.write(STDOUT, "writing the manifest", archive.read(name.manifest, MANIFEST_LIMIT))
         else:
@@ -199,11 +204,18 @@ def _fetch(archive: Folder, manifest: Manifest, clock: Clock) -> None:
             clock.write(STDOUT, "writing the dump", chunk)
 
 
-def show(folders: t.Sequence[Folder], *, as_json: bool, drills: bool = False, clock: Clock | None = None) -> int:
+def show(
+    folders: t.Sequence[Folder],
+    *,
+    as_json: bool,
+    drills: bool = False,
+    clock: Clock | None = None,
+    given: t.Callable[[Manifest], bool] | None = None,
+) -> int:
     """The verb ``list``, oldest first, the archive being the first of *folders*: 0 where everything is in order.
 
     With *drills* also what the last drill of each has found; a wrong result is the check's to tell. With a *clock* it
-    is written to descriptors that do not block.
+    is written to descriptors that do not block. What is not *given*, where that is asked, is left out.
     """
     found: dict[DumpName, dict[str, t.Any]] = {}
     wrong: list[str] = []
@@ -212,7 +224,7 @@ def show(folders: t.Sequence[Folder], *, as_json: bool, drills: bool = False, cl
     for folder in reversed(folders):
         manifests, sentences = entries(folder)
         wrong += sentences
-        for manifest in manifests:
+        for manifest in filter(given, manifests):
             row = found[manifest.trailer.name] = _row(manifest, archived=folder is folders[0])
             if drills:
                 drill, _problems = drill_of(folders[0], manifest.trailer.name)

@@ -52,6 +52,34 @@ def test_the_journal_gets_one_line_a_minute() -> None:
     assert lines[0].startswith("dump-send: taaraxtak to vault: public.ooni, 1200 rows")
 
 
+def test_a_log_gets_a_line_at_once_and_then_as_often_as_is_said() -> None:
+    stream, now = io.StringIO(), [0.0]
+    progress = Progress("developer", stream=stream, clock=lambda: now[0], every=10, at_once=True)
+    for what in ("restoring", "comparing"):
+        progress.begin(what)
+        for _second in range(21):
+            progress.take(STATE)
+            now[0] += 1.0
+    begins = [line.split(" public")[0] for line in stream.getvalue().splitlines()]
+    assert begins == ["developer: restoring:"] * 3 + ["developer: comparing:"] * 3
+
+
+def test_the_rate_is_by_the_seconds_of_who_tells() -> None:
+    stream = io.StringIO()
+    progress = Progress("developer", stream=stream, clock=lambda: 1.0, at_once=True)
+    progress.begin("restoring")
+    progress.take({**STATE, "seconds": 100.0})
+    assert stream.getvalue().endswith(", 0.5 MB/s\n")
+
+
+def test_a_line_is_cut_to_the_terminal() -> None:
+    stream = Terminal()
+    progress = Progress("developer", stream=stream, columns=20)
+    progress.begin("restoring")
+    progress.take(STATE)
+    assert stream.getvalue() == "\rrestoring: public.oo\x1b[K"
+
+
 def test_a_terminal_gets_one_line_again_and_again_and_loses_it_at_the_end() -> None:
     stream, now = Terminal(), [0.0]
     progress = Progress("dump-send", stream=stream, clock=lambda: now[0])

@@ -20,7 +20,7 @@ import typing as t
 
 from ..config import MAY_BE_EMPTY
 from ..folder import PRIVATE_MODE, Folder, Publication, share
-from ..manifest import Document, Manifest, Trailer, encode
+from ..manifest import Document, Manifest, Trailer, Without, encode
 from ..names import PARTIAL_SUFFIX, DumpName, manifest_owner, utc_text
 from ..processes import PIPE_SIZE, Child, DumpError, write_all
 from ..reader import Reader
@@ -37,12 +37,19 @@ _TABLE = re.compile(rb"(%s)\.(%s)" % (IDENTIFIER, IDENTIFIER))
 class Copies:
     """The keys of ``developer``: the ``folder``, "" for no copies; the tables whose rows are left out.
 
-    ``role``: the rows of tables that it can't read are left out too, "" where ``excludes`` has them all.
+    ``role``: the rows of tables that it can't read are left out too, "" where ``excludes`` has them all. ``policy``:
+    the SHA-256 of the access policy, which says what it can read.
     """
 
     folder: str = dataclasses.field(default="", metadata=MAY_BE_EMPTY)
     excludes: tuple[str, ...] = dataclasses.field(default=(), metadata=MAY_BE_EMPTY)
     role: str = dataclasses.field(default="", metadata=MAY_BE_EMPTY)
+    policy: str = dataclasses.field(default="", metadata=MAY_BE_EMPTY)
+
+    @property
+    def without(self) -> Without:
+        """What they leave out; ValueError where a table is none."""
+        return Without(tuple(sorted({qualified(*table(name)) for name in self.excludes})), self.role, self.policy)
 
 
 NONE = Copies()
@@ -82,13 +89,13 @@ class Publisher:
             _good(wire.heard())
             without = excludes | {qualified(*each) for each in _pairs(answer)}
             # Whether or not there will be a new one.
-            tighten(folder, without, name.database)
+            tighten(folder, lambda older: bool(older.trailer.tables.keys() & without), name.database)
             problems = differences(trailer, scanned, without)
             if problems:
                 raise DumpError("; ".join(problems[:5]))
             os.fsync(data)
             size, sha256 = _summed(folder, f"{name}.partial")
-            manifest = derived(trailer, scanned, name, size=size, sha256=sha256)
+            manifest = derived(trailer, scanned, name, size=size, sha256=sha256, without=self._copies.without)
             descriptor = publication.create(name.manifest, PRIVATE_MODE)
             write_all(descriptor, encode(manifest.document()) + b"\n")
             os.fsync(descriptor)
@@ -144,8 +151,10 @@ def differences(trailer: Trailer, scanned: Scanned, without: t.Collection[str]) 
     return found
 
 
-def derived(trailer: Trailer, scanned: Scanned, name: DumpName, *, size: int, sha256: str) -> Manifest:
-    """The manifest of a copy: the signed dump's, with what the copy holds."""
+def derived(
+    trailer: Trailer, scanned: Scanned, name: DumpName, *, size: int, sha256: str, without: Without
+) -> Manifest:
+    """The manifest of a copy: the signed dump's, with what the copy holds and was to leave out."""
     now = utc_text(dt.datetime.now(dt.UTC))
     of_copy = dataclasses.replace(
         trailer,
@@ -161,7 +170,7 @@ def derived(trailer: Trailer, scanned: Scanned, name: DumpName, *, size: int, sh
         ddl=scanned.ddl,
     )
     of = {"name": str(trailer.name), "sha256": trailer.sha256}
-    return Manifest(received=now, trailer=of_copy, adopted=True, derived_from=of)
+    return Manifest(received=now, trailer=of_copy, adopted=True, derived_from=of, without=without)
 
 
 def keep_newest(folder: Folder) -> None:
@@ -183,29 +192,39 @@ def sweep(folder: Folder) -> None:
             folder.unlink(file)
 
 
-def tighten(folder: Folder, without: t.Collection[str], database: str = "") -> None:
-    """Remove the copies (of *database*, "" for all) that hold a table of *without*, or whose manifest can't be read."""
+def shows(copies: Copies, manifest: Manifest) -> bool:
+    """Whether a copy may hold rows that the settings leave out now: what lies below a table only its maker knew."""
+    return manifest.without is None or not manifest.without.covers(copies.without)
+
+
+def tighten(folder: Folder, shown: t.Callable[[Manifest], bool], database: str = "") -> list[DumpName]:
+    """Remove the copies (of *database*, "" for all) of which *shown* is true, or that have no good manifest; which."""
+    removed = []
     with folder.alone():
         for name in filter(None, map(manifest_owner, folder.names())):
             if database in ("", name.database):
                 try:
-                    shown = folder.manifest(name).trailer.tables.keys() & set(without)
+                    wrong = shown(folder.manifest(name))
                 except DumpError:
-                    shown = {str(name)}
-                if shown:
+                    wrong = True
+                if wrong:
                     _remove(folder, name)
+                    removed.append(name)
         folder.sync()
+    return removed
 
 
-def refresh(copies: Copies) -> list[str]:
-    """Before anything is drilled: no older copy holds what the settings leave out now. Sentences of what went wrong."""
+def refresh(copies: Copies) -> list[DumpName]:
+    """Let no copy stay that may hold what the settings leave out now; which were removed. DumpError where that fails.
+
+    Before any drill, and when the settings have changed: until then `store.read_over_ssh` gives none of them.
+    """
     try:
         folder = Folder(copies.folder)
         sweep(folder)
-        tighten(folder, {qualified(*table(name)) for name in copies.excludes})
+        return tighten(folder, lambda copy: shows(copies, copy))
     except (DumpError, ValueError, OSError) as error:
-        return [f"older copies for developers could not be looked at: {error}"]
-    return []
+        raise DumpError(f"older copies for developers could not be looked at: {error}") from error
 
 
 def table(name: str) -> tuple[str, str]:

@@ -58,11 +58,8 @@ class Place:
 
 def run(place: Place, drilling: Drilling, names: t.Sequence[str], now: dt.datetime) -> int:
     """Drill the dumps *names*, or without any the newest ones and one by chance: 0 where each is verified."""
+    _check_owner(place.archive, "drill")
     archive = Folder(place.archive)
-    owner = Path(place.archive).stat().st_uid
-    if os.geteuid() != owner:
-        account = pwd.getpwuid(owner).pw_name
-        raise DumpError(f"the archive's owner alone drills: runuser -u {account} -- dump-store drill")
     found = survey(archive, place.signers, now)
     choice = choose(found.held, place.expect.databases)
     chosen = [_named(name) for name in names] or [*choice.newest, *choice.older]
@@ -71,7 +68,7 @@ def run(place: Place, drilling: Drilling, names: t.Sequence[str], now: dt.dateti
         problems.append("there is no archived dump with a right signature, so there is nothing to drill")
     policy = read_policy(drilling.policy)
     tools = Tools(drilling.socket, place.signers, drilling.identity, place.zstd, drilling.age, drilling.timeout)
-    problems += developer.refresh(drilling.developer) if drilling.developer.folder else []
+    problems += _refreshed(drilling.developer)
     for name in chosen:
         # An older dump is held against its manifest alone: the policy is today's, and so are its tables.
         latest = name in choice.newest
@@ -89,6 +86,33 @@ def run(place: Place, drilling: Drilling, names: t.Sequence[str], now: dt.dateti
     for problem in problems:
         say(PROGRAM, problem, error=True)
     return 1 if problems else 0
+
+
+def refresh(drilling: Drilling) -> int:
+    """The verb ``refresh``: remove the copies that hold what developers may not see any more, and say which; 0."""
+    copies = drilling.developer
+    if copies.folder:
+        _check_owner(copies.folder, "refresh")
+        for name in developer.refresh(copies):
+            say(PROGRAM, f"removed {name} from {copies.folder}: it may hold what developers may not see any more")
+    return 0
+
+
+def _refreshed(copies: developer.Copies) -> list[str]:
+    """Sentences of what went wrong."""
+    try:
+        if copies.folder:
+            developer.refresh(copies)
+    except DumpError as error:
+        return [str(error)]
+    return []
+
+
+def _check_owner(folder: str, verb: str) -> None:
+    owner = Path(folder).stat().st_uid
+    if os.geteuid() != owner:
+        account = pwd.getpwuid(owner).pw_name
+        raise DumpError(f"{folder} is {account}'s, who alone may do that: runuser -u {account} -- dump-store {verb}")
 
 
 def _settled(archive: Folder, result: Result) -> list[str]:

@@ -130,12 +130,25 @@ class Programs:
             stdout=subprocess.DEVNULL,
         )
 
-    def pg_dump(self, database: str, login: Login, timezone: str) -> Child:
+    def reader(self, database: str, login: Login, timezone: str) -> Psql:
+        """psql, whose statements are written to its input and whose rows come from the output."""
+        return self._start(
+            Psql,
+            "psql",
+            ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"],
+            database,
+            login,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            timezone=timezone,
+        )
+
+    def pg_dump(self, database: str, login: Login, timezone: str, *options: str) -> Child:
         """pg_dump as production runs it, where times are written as in *timezone*; its text comes from the output."""
         return self._start(
             Child,
             "pg_dump",
-            ["--format=plain", "--encoding=UTF8"],
+            ["--format=plain", "--encoding=UTF8", *options],
             database,
             login,
             stdin=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import re
 import secrets
 import string
@@ -19,10 +20,10 @@ import typing as t
 
 from ..adopt import BEGINNING
 from ..manifest import Document
-from ..pipeline import flowing
 from ..processes import Child, DumpError, write_all
 from ..scan import Scanned, Scanner
 from ..signatures import Signers
+from .again import large_tables, read_again
 from .inherited import inherit
 from .material import SQL, Material, check_signature, summed, unproved_since
 from .named import NamedRoles
@@ -42,7 +43,7 @@ SHOW_EVERY = 0.2
 _SERVER = re.compile(rb"^-- Dumped from database version ([^\n]+)$", re.MULTILINE)
 _NO_ROLE = re.compile(r'role "[^"]*" does not exist')
 
-# Told what is under way and how far: table, rows, bytes, estimate, left, as `progress.describe` takes them.
+# Told what is under way and how far: table, rows, bytes, estimate, left, seconds, as `progress.Progress` takes them.
 Show = t.Callable[[str, t.Mapping[str, t.Any]], None]
 
 
@@ -203,7 +204,7 @@ class _Restore:
         self._plan = plan
         self._options = options
         self._show = show
-        self._begun = self._shown = time.monotonic()
+        self._begun = self._shown = 0.0
         self._seconds: dict[str, float] = {}
         self._roles: list[str] = []
         self._trailer = plan.material.manifest.trailer if plan.material.manifest is not None else None
@@ -267,6 +268,7 @@ class _Restore:
         scanner, named = Scanner(self._via_root), NamedRoles()
         scanner.statements = named
         text = Text(scanner, _key())
+        size = self._trailer.raw_bytes if self._trailer is not None else 0
         self._begun = time.monotonic()
         with self._options.reading(self._plan.material) as reading:
             psql = self._server.psql(copy)
@@ -278,7 +280,7 @@ class _Restore:
                             self._roles += restorer.admit(new)
                         for piece in pieces:
                             write_all(psql.input, t.cast(bytes, piece))
-                        self._tell("restoring", scanner, self._left(reading))
+                        self._tell("restoring", size, scanner.progress, (reading.taken, self._plan.material.size))
                     reading.finish()
                     scanned, last = text.finish()
                     self._compare(scanned)
@@ -314,27 +316,19 @@ class _Restore:
             raise DumpError(f"the dump is not the one that its manifest tells of: {'; '.join(problems)}")
 
     def _prove(self, copy: str, came: Scanner) -> tuple[Scanned, Proof]:
-        """Dump the copy through the same scan, and compare."""
-        scanner, size = Scanner(self._via_root), came.finish().raw_bytes
-        pg_dump = self._server.pg_dump(copy, self._plan.needs.timezone)
-        begun = time.monotonic()
-        try:
-            for chunk in flowing(pg_dump.output):
-                scanner.feed(chunk)
-                done = scanner.progress()["bytes"]
-                self._tell("comparing", scanner, _left(done, size, time.monotonic() - begun), size)
-            pg_dump.wait()
-            if problem := pg_dump.complaint():
-                raise DumpError(f"the copy could not be dumped to compare it: {problem}")
-        except BaseException:
-            pg_dump.kill()
-            raise
-        finally:
-            pg_dump.end()
-        again = scanner.finish()
-        version = self._plan.needs.version
-        same_major = re.match(rf"{self._server.major}\b", version) is not None
-        return again, prove(self._trailer, came, (again, scanner.statements), same_major=same_major)
+        """Dump the copy through the same scan, and compare; by pg_dump alone where it isn't equal otherwise."""
+        text = came.finish()
+        with contextlib.closing(self._server.open(copy)) as session:
+            large = large_tables(session, text.tables.keys() - set(self._via_root))
+        same_major = re.match(rf"{self._server.major}\b", self._plan.needs.version) is not None
+        for tables in [large, []] if large else [[]]:
+            self._begun = time.monotonic()
+            zone, tell = self._plan.needs.timezone, functools.partial(self._tell, "comparing", text.raw_bytes)
+            found = read_again(self._server, copy, zone, self._via_root, tables, tell)
+            proof = prove(self._trailer, came, found, same_major=same_major)
+            if proof.ok:
+                break
+        return found[0], proof
 
     def _zone(self) -> str:
         """What may be the matter with a dump that was not made by us: ours write times as in UTC."""
@@ -354,21 +348,19 @@ class _Restore:
         yield
         self._seconds[name] = round(time.monotonic() - begun, 2)
 
-    def _left(self, reading: Reading) -> float | None:
-        """Seconds to the last byte of the dump, by what was taken of it."""
-        return _left(reading.taken, self._plan.material.size, time.monotonic() - self._begun)
-
-    def _tell(self, what: str, scanner: Scanner, left: float | None, estimate: int | None = None) -> None:
+    def _tell(
+        self, what: str, size: int, progress: t.Callable[[], dict[str, t.Any]], taken: tuple[int, int] | None = None
+    ) -> None:
+        """How far it is of *size* bytes of text; by the bytes *taken* of those of the dump, where 0 says nothing."""
         now = time.monotonic()
-        if now - self._shown >= SHOW_EVERY:
-            self._shown = now
-            estimate = self._plan.needs.raw_bytes if estimate is None else estimate
-            self._show(what, {**scanner.progress(), "estimate": estimate, "left": left})
-
-
-def _left(done: int, size: int, seconds: float) -> float | None:
-    """Seconds that are left when *done* of *size* took so many; None where nothing can be said yet."""
-    return seconds * (size - done) / done if done > 0 and size >= done and seconds >= 1 else None
+        if now - self._shown < SHOW_EVERY:
+            return
+        self._shown = now
+        state, seconds = progress(), now - self._begun
+        done, whole = taken or (state["bytes"], size)
+        left = seconds * (whole - done) / done if 0 < done <= whole and seconds >= 1 else None
+        estimate = size or (state["bytes"] * whole // done if done else 0)
+        self._show(what, {**state, "estimate": estimate, "left": left, "seconds": seconds})
 
 
 def _where(scanner: Scanner) -> str:

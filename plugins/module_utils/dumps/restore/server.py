@@ -208,9 +208,13 @@ class Server:
         """psql for *temporary*, as the restorer; its input takes the text."""
         return self.programs.psql(temporary, self._login())
 
-    def pg_dump(self, temporary: str, timezone: str = UTC) -> Child:
+    def reader(self, temporary: str, timezone: str = UTC) -> Child:
+        """psql for *temporary*, as the restorer; its input takes statements, and what they give is its output."""
+        return self.programs.reader(temporary, self._login(), timezone)
+
+    def pg_dump(self, temporary: str, timezone: str = UTC, *options: str) -> Child:
         """pg_dump of *temporary*, as the restorer."""
-        return self.programs.pg_dump(temporary, self._login(), timezone)
+        return self.programs.pg_dump(temporary, self._login(), timezone, *options)
 
     def settle(self, temporary: str, owner: str = "") -> None:
         """Take from the copy what the restore put into it; *owner* gets what the dump gives to nobody, and the copy.
