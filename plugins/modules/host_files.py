@@ -113,6 +113,27 @@ options:
         type: list
         elements: str
         default: []
+  guard:
+    description:
+      - For files that could shut everybody out. What is replaced is kept, and the host itself puts it back unless
+        M(taaraxtak.production.host_guard) confirms the change in time, from a new connection.
+      - A change that was not confirmed in an earlier run is put back first.
+    type: dict
+    version_added: 0.2.0
+    suboptions:
+      name:
+        description: Name of the change.
+        type: str
+        required: true
+      seconds:
+        description: After how many seconds it is put back.
+        type: int
+        default: 90
+      commands:
+        description: What is run, without a shell, after the files were put back. It may fail.
+        type: list
+        elements: list
+        default: []
 notes:
   - In check mode nothing is written but the private copies for validators. What an earlier task of the same run may yet
     make, a user, a parent folder or a validator, is then said in RV(notes) instead of being an error.
@@ -144,6 +165,15 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+guarded:
+  description: Whether the host puts this run's change back unless it is confirmed.
+  returned: success
+  type: bool
+change:
+  description: What tells this run's guarded change from another run's of the same name; empty where there is none.
+  returned: success
+  type: str
+  sample: 3f1d0c9be27a4b58
 changed_paths:
   description: What was changed, or would be in check mode. Of a folder that was removed whole, the folder alone.
   returned: always, and on failure when something had been changed before it
@@ -164,16 +194,19 @@ notes:
   sample: ["there is no user pgbackup, who is to own /etc/taaraxtak/backup.json"]
 """
 
+import contextlib
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.files.diff import diff_of
 from ..module_utils.files.disk import look
+from ..module_utils.files.guarded import carry_out_guarded
 from ..module_utils.files.plan import Plan, decide
 from ..module_utils.files.validators import validate
 from ..module_utils.files.wanted import read_wanted
 from ..module_utils.files.writer import PartlyWrittenError, carry_out
+from ..module_utils.guard.systemd import one_at_a_time, pending, put_back, which
 
 FILE_OPTIONS: dict[str, dict[str, t.Any]] = {
     "path": {"type": "str", "required": True},
@@ -201,6 +234,13 @@ TREE_OPTIONS: dict[str, dict[str, t.Any]] = {
 }
 
 
+GUARD_OPTIONS: dict[str, dict[str, t.Any]] = {
+    "name": {"type": "str", "required": True},
+    "seconds": {"type": "int", "default": 90},
+    "commands": {"type": "list", "elements": "list", "default": []},
+}
+
+
 def hide_contents(params: dict[str, t.Any]) -> dict[str, t.Any]:
     """The options as the answer may repeat them: no secrets, and no megabytes."""
     hidden = {"content": "(secret)", "content_base64": "(secret)"}
@@ -223,6 +263,24 @@ def prepare(params: dict[str, t.Any], *, planning: bool) -> tuple[Plan, list[str
     return plan, [*plan.notes, *validate(plan, planning=planning)]
 
 
+def settle(guard: dict[str, t.Any] | None, *, planning: bool) -> list[str]:
+    """Put back what an earlier run has not confirmed; notes where that is yet to come."""
+    if guard is None or not pending(guard["name"]):
+        return []
+    if planning:
+        return [f"the last change {guard['name']} is not confirmed: the host is about to put back what was there"]
+    put_back(guard["name"])
+    return [f"the last change {guard['name']} was not confirmed: what was there before it was put back first"]
+
+
+def change(plan: Plan, guard: dict[str, t.Any] | None) -> None:
+    """Write, and arm the way back first where one is wanted."""
+    if guard is None or not plan.actions:
+        carry_out(plan)
+    else:
+        carry_out_guarded(plan, **guard)
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -230,17 +288,23 @@ def main() -> None:
             # end, and the module's own no_log is overruled by the task's.
             "files": {"type": "list", "elements": "dict", "default": [], "options": FILE_OPTIONS, "no_log": True},
             "trees": {"type": "list", "elements": "dict", "default": [], "options": TREE_OPTIONS, "no_log": True},
+            "guard": {"type": "dict", "options": GUARD_OPTIONS},
         },
         supports_check_mode=True,
     )
     params = dict(module.params)
+    guard = params["guard"]
     module.params.update(hide_contents(params))
     # from here on nothing repeats a secret, and the mask would hide every other file's content in the diff
     module.no_log_values.clear()
     try:
-        plan, notes = prepare(params, planning=module.check_mode)
-        if not module.check_mode:
-            carry_out(plan)
+        with one_at_a_time(guard["name"]) if guard and not module.check_mode else contextlib.nullcontext():
+            settled = settle(guard, planning=module.check_mode)
+            plan, notes = prepare(params, planning=module.check_mode)
+            if not module.check_mode:
+                change(plan, guard)
+            guarded = guard is not None and bool(plan.actions) and not module.check_mode
+            made = which(guard["name"]) if guarded else ""
     except PartlyWrittenError as error:
         module.fail_json(msg=str(error), changed=bool(error.done), changed_paths=list(error.done))
     except (ValueError, OSError) as error:
@@ -249,7 +313,9 @@ def main() -> None:
         "changed": bool(plan.actions),
         "changed_paths": [action.path for action in plan.actions],
         "missing": [a.path for a in plan.actions if a.before.kind == "missing"] if module.check_mode else [],
-        "notes": notes,
+        "notes": [*settled, *notes],
+        "guarded": guarded,
+        "change": made,
     }
     if module._diff:
         result["diff"] = [diff_of(action) for action in plan.actions]

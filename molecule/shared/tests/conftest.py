@@ -43,20 +43,27 @@ def one_dumping_file_at_a_time(request: t.Any) -> t.Iterator[None]:
     if request.path.stem not in DUMPING:
         yield
         return
-    with _dumps_lock():
+    with _lock("dumps"):
         yield
 
 
 @pytest.fixture
 def while_nobody_dumps() -> t.Iterator[None]:
     """For one test of another file: those that make dumps stop the store's units for a while."""
-    with _dumps_lock():
+    with _lock("dumps"):
+        yield
+
+
+@pytest.fixture
+def alone_with_the_firewall() -> t.Iterator[None]:
+    """For tests that change production's rules for a while, and those that bring them back by site.yml."""
+    with _lock("firewall"):
         yield
 
 
 @contextlib.contextmanager
-def _dumps_lock() -> t.Iterator[None]:
-    with (Path(tempfile.gettempdir()) / f"{scope()}-dumps.lock").open("w") as lock:
+def _lock(what: str) -> t.Iterator[None]:
+    with (Path(tempfile.gettempdir()) / f"{scope()}-{what}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -80,6 +80,27 @@ def root_as_a_person(inventory: Path) -> list[str]:
     return []
 
 
+def no_networks(inventory: Path) -> list[str]:
+    edit(inventory / "group_vars/all/host.yml", lambda values: values.pop("host_admin_cidrs"))
+    return []
+
+
+def nobody_comes_in(inventory: Path) -> list[str]:
+    edit(inventory / "group_vars/all/host.yml", lambda values: values.update(host_admin_cidrs=[]))
+    return []
+
+
+def an_address_for_a_network(inventory: Path) -> list[str]:
+    opened = [{"port": 443, "from": ["192.0.2.7/24"], "reason": "x"}]
+    edit(inventory / "group_vars/store_hosts/host.yml", lambda values: values.update(host_open=opened))
+    return []
+
+
+def no_time_to_restart(inventory: Path) -> list[str]:
+    edit(inventory / "group_vars/all/host.yml", lambda values: values.update(host_reboot_time="at night"))
+    return []
+
+
 def no_database(inventory: Path) -> list[str]:
     edit(inventory / "group_vars/production_hosts/backup.yml", lambda values: values.update(backup_databases=["other"]))
     return []
@@ -177,6 +198,10 @@ CASES = {
     no_keys: "host_devops must name at least one person",
     no_key_at_all: "has a line that is no OpenSSH public key, of alice",
     root_as_a_person: "is not root",
+    no_networks: "The variable host_admin_cidrs is missing",
+    nobody_comes_in: "ssh is open for nobody",
+    an_address_for_a_network: "port 443 is to be open, is an address in the network 192.0.2.0/24",
+    no_time_to_restart: "host_reboot_time must be a time like 04:30",
     no_database: "backup_databases must be some of the policy's databases",
     a_hostile_database: "A dump is called by its database",
     no_stores: "backup_stores must name at least one store",
@@ -234,6 +259,7 @@ def test_the_documented_inventory_changes_nothing_until_its_key_is_replaced(tmp_
     assert said.returncode != 0
 
 
+@pytest.mark.usefixtures("alone_with_the_firewall")
 def test_check_mode_finds_nothing_to_change_on_hosts_that_are_as_they_should_be(inventory, while_nobody_dumps):
     scenario = ROOT / "molecule" / os.environ.get("MOLECULE_SCENARIO_NAME", "default") / "vars" / "collector.yml"
     done = site(inventory, "--check", *(["-e", f"@{scenario}"] if scenario.exists() else []))
@@ -252,6 +278,7 @@ def test_a_store_that_can_not_be_managed_stops_the_other_host_too(inventory):
     assert not re.search(r"changed=[1-9]", done.stdout.split("PLAY RECAP")[1])
 
 
+@pytest.mark.usefixtures("alone_with_the_firewall")
 def test_a_second_key_in_the_senders_own_file_never_reaches_the_store(inventory, production, store):
     """The file belongs to the account that sends: a line that it adds would be a key without any restriction."""
     public = "/etc/taaraxtak/store_keys/store.pub"
