@@ -5,13 +5,17 @@
 
 Reads a JSON file: {"postgres": {keyword arguments of psycopg2.connect},
 "tables": [{"table": "public.x", "column": "measured_at", "max_age": 3600}]}, ages in seconds.
-Says one sentence for each table. Exit status: 0 all fresh, 1 a table is stale, 2 a table could not be looked at.
+Where the connection is by certificates it looks when they end: the collector's, the authority's, the one that the
+server shows. What ends unseen ends all writing.
+Says one sentence for each. Exit status: 0 all fresh, 1 a table is stale or a certificate ends soon, 2 one could not be
+looked at.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import typing as t
 
@@ -22,6 +26,9 @@ FRESH, STALE, UNKNOWN = 0, 1, 2
 CONFIG = "/etc/taaraxtak/freshness.json"
 # How far the clocks of two hosts may differ. A row beyond that doesn't count: it would hide that no others come.
 AHEAD = "5 minutes"
+# A certificate is made anew at 30 days by any run of site.yml or certificates.yml: these are left to make one.
+DAYS = 21
+OPENSSL = "/usr/bin/openssl"
 # A timestamp without time zone is taken for UTC; the newest of a large table without an index takes a scan.
 SESSION = "-c timezone=UTC -c default_transaction_read_only=on -c statement_timeout=300s -c lock_timeout=30s"
 
@@ -102,13 +109,53 @@ def look(connection: t.Any, table: Table) -> tuple[int, str]:
         return UNKNOWN, f"{table.table} could not be looked at: {str(error).strip().splitlines()[0]}"
 
 
+def openssl(*words: str, given: str = "") -> str:
+    """What it prints, however it ends."""
+    command = [OPENSSL, *words]
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=30).stdout
+
+
+def judge_certificate(name: str, text: str) -> tuple[int, str]:
+    """The exit status and the sentence for the first certificate of *text*."""
+    said = openssl("x509", "-noout", "-enddate", "-checkend", str(DAYS * 86400), given=text)
+    end = said.partition("notAfter=")[2].partition("\n")[0]
+    if not end or "Certificate will" not in said:
+        return UNKNOWN, f"{name} could not be looked at: it is no certificate"
+    if "will not expire" in said:
+        return FRESH, f"{name} is valid until {end}"
+    return STALE, f"{name} ends on {end}, in fewer than {DAYS} days: run playbooks/certificates.yml, or give a new one"
+
+
+def look_at_certificates(postgres: dict[str, t.Any]) -> t.Iterator[tuple[int, str]]:
+    """`judge_certificate` for the files that the connection names, and for what the server shows where it has one."""
+    for path in (postgres.get("sslcert"), postgres.get("sslrootcert")):
+        if not path or path == "system":
+            continue
+        try:
+            with open(path, encoding="ascii") as file:  # noqa: PTH123 - what JSON has is a text
+                yield judge_certificate(path, file.read())
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            yield UNKNOWN, f"{path} could not be looked at: {error}"
+    host, port = str(postgres.get("host") or "/"), postgres.get("port", 5432)
+    if postgres.get("sslrootcert") and not host.startswith("/"):
+        at = f"{f'[{host}]' if ':' in host else host}:{port}"
+        try:
+            shown = openssl("s_client", "-starttls", "postgres", "-connect", at)
+            yield judge_certificate(f"what {at} shows", shown)
+        except (OSError, subprocess.SubprocessError) as error:
+            yield UNKNOWN, f"what {at} shows could not be looked at: {error}"
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Say a sentence for each table; the worst of them is the exit status."""
+    """Say a sentence for each certificate and each table; the worst of them is the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", nargs="?", default=CONFIG, help=f"the JSON file (default: {CONFIG})")
     given = parser.parse_args(arguments)
     try:
         postgres, tables = read_config(given.config)
+        outcomes = list(look_at_certificates(postgres))
+        for _status, sentence in outcomes:
+            print(sentence)
         connection = psycopg2.connect(**{"connect_timeout": 30, **postgres, "options": SESSION})
     except (ValueError, psycopg2.Error) as error:
         print(f"could not look: {str(error).strip()}")
@@ -118,11 +165,11 @@ def main(arguments: list[str] | None = None) -> int:
         return UNKNOWN
     connection.autocommit = True
     try:
-        outcomes = [look(connection, table) for table in tables]
+        for table in tables:
+            outcomes.append(look(connection, table))
+            print(outcomes[-1][1])
     finally:
         connection.close()
-    for _status, sentence in outcomes:
-        print(sentence)
     return max(status for status, _sentence in outcomes)
 
 

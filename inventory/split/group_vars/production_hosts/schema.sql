@@ -1,0 +1,1 @@
+../../../production/group_vars/production_hosts/schema.sql
