@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stand_ins"))
+import authority
 from ansible_collections.taaraxtak.production.plugins.module_utils.dashboards import tree
 from ansible_collections.taaraxtak.production.plugins.module_utils.files import folder as folder_module
 
@@ -46,6 +49,48 @@ CASES: dict[str, tuple[dict[str, t.Any], str]] = {
         "remote_cache.connstr",
     ),
 }
+# What is published: each with the certificates of the tests' own authority (tests/stand_ins/authority.py).
+PUBLISHED: dict[str, t.Any] = {
+    "dashboards_published": True,
+    "dashboards_url": "https://grafana.test/",
+    "dashboards_tls_certificate": "tls/good.pem",
+    "dashboards_tls_key": "tls/good.key",
+}
+ACME: dict[str, t.Any] = {
+    "dashboards_published": True,
+    "dashboards_url": "https://grafana.test/",
+    "dashboards_acme_directory": "https://acme.example.org/directory",
+    "dashboards_acme_email": "devops@example.org",
+    "dashboards_acme_terms_agreed": True,
+}
+PATHS = {"dashboards_folder", "dashboards_tls_certificate"}
+NO_CERTIFICATE = "Without a certificate Grafana isn't published"
+NO_NAME = "Published, Grafana is at https://NAME/"
+CASES |= {
+    "no certificate": ({"dashboards_published": True, "dashboards_url": "https://grafana.test/"}, NO_CERTIFICATE),
+    "a certificate of two kinds": (PUBLISHED | ACME, NO_CERTIFICATE),
+    "a certificate that is not there": (PUBLISHED | {"dashboards_tls_certificate": "tls/none.pem"}, NO_CERTIFICATE),
+    "terms that nobody agreed to": (ACME | {"dashboards_acme_terms_agreed": False}, NO_CERTIFICATE),
+    "nobody to write to": (ACME | {"dashboards_acme_email": ""}, NO_CERTIFICATE),
+    "an authority without TLS": (ACME | {"dashboards_acme_directory": "http://acme.example.org/dir"}, NO_CERTIFICATE),
+    "http": (PUBLISHED | {"dashboards_url": "http://grafana.test/"}, NO_NAME),
+    "a path": (PUBLISHED | {"dashboards_url": "https://grafana.test/grafana/"}, NO_NAME),
+    "another port of https": (PUBLISHED | {"dashboards_url": "https://grafana.test:8443/"}, NO_NAME),
+    "no full name": (ACME | {"dashboards_url": "https://localhost/"}, NO_NAME),
+    "an address for an authority": (ACME | {"dashboards_url": "https://192.0.2.10/"}, NO_NAME),
+    "beside the proxy": (PUBLISHED | {"dashboards_address": "192.0.2.10"}, NO_NAME),
+    "a closed firewall": (PUBLISHED | {"host_admin_cidrs": ["192.0.2.0/24"]}, "is closed at 80, 443"),
+    "half a firewall": (
+        ACME | {"host_admin_cidrs": [], "host_open": [{"port": 443, "from": ["::/0"], "reason": "Grafana"}]},
+        "is closed at 80:",
+    ),
+    "another key": (PUBLISHED | {"dashboards_tls_key": "tls/other.key"}, "the key is not that of the certificate"),
+    "a key with a passphrase": (PUBLISHED | {"dashboards_tls_key": "tls/wrapped.key"}, "the key has a passphrase"),
+    "no key": (PUBLISHED | {"dashboards_tls_key": "hunter2"}, "the key can't be read"),
+    "another name": (PUBLISHED | {"dashboards_tls_certificate": "tls/elsewhere.pem"}, "and not for grafana.test"),
+    "a certificate that has ended": (PUBLISHED | {"dashboards_tls_certificate": "tls/ended.pem"}, " ended on 20"),
+    "the wrong order": (PUBLISHED | {"dashboards_tls_certificate": "tls/disordered.pem"}, "does not stand first"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +104,14 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     shutil.copytree(ROOT / "dashboards", folder / "beside")
     (folder / "beside" / "how.txt").write_text("x" * (folder_module.MOST_BYTES + 1))
     (folder / "beside" / "link.md").symlink_to("/etc/hostname")
+    authority.write(folder / "tls", "grafana.test")
     tasks = []
     for number, (given, _sentence) in enumerate(CASES.values()):
-        given = {key: str(folder / value) if key == "dashboards_folder" else value for key, value in given.items()}
-        role = {"name": "taaraxtak.production.dashboards", "tasks_from": "preflight"}
+        given = {key: str(folder / value) if key in PATHS else value for key, value in given.items()}
+        if given.get("dashboards_tls_key", "").startswith("tls/"):
+            given["dashboards_tls_key"] = (folder / given["dashboards_tls_key"]).read_text()
+        part = "preflight_publish" if "dashboards_published" in given else "preflight"
+        role = {"name": "taaraxtak.production.dashboards", "tasks_from": part}
         out = str(folder / f"{number}.json")
         tasks.append(
             {
