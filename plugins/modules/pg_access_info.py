@@ -31,12 +31,13 @@ options:
     type: str
   roles:
     description:
-      - The roles that RV(matrix), RV(effective) and RV(probes) are about. The default is the policy's login roles.
+      - The roles that RV(matrix), RV(effective), RV(grid) and RV(probes) are about.
+      - The default is the policy's login roles.
       - Findings and assertions are always about everybody.
     type: list
     elements: str
   all_roles:
-    description: Let RV(matrix) and RV(effective) be about every role that can log in.
+    description: Let RV(matrix), RV(effective) and RV(grid) be about every role that can log in.
     type: bool
     default: false
   gather:
@@ -47,7 +48,7 @@ options:
         refused. Each refusal is an error in the server's log.
     type: list
     elements: str
-    choices: [matrix, effective, findings, probes, export]
+    choices: [matrix, effective, grid, findings, probes, export]
     default: [matrix, findings]
   fail_on:
     description:
@@ -172,6 +173,30 @@ effective:
     usable:
       description: False where a schema's C(USAGE) is missing, so that the privilege is of no use for direct access.
       type: bool
+grid:
+  description:
+    - RV(effective) as a matrix for each database, with what of it the findings are about. Of thousands of tables it is
+      much smaller.
+    - It takes RV(findings) to say what is too much.
+  returned: where O(gather) has V(grid)
+  type: list
+  elements: dict
+  contains:
+    database:
+      description: The database.
+      type: str
+    roles:
+      description: The roles that have a way there.
+      type: list
+      elements: str
+    ways:
+      description: What one role can do by one path, and in C(excess) by privilege the ids of findings about it.
+      type: list
+      elements: dict
+    rows:
+      description: A C(kind), the C(objects) that all roles reach alike, and the numbers of their C(ways).
+      type: list
+      elements: dict
 findings:
   description: What is not as the policy says, the worst first.
   returned: where O(gather) has V(findings)
@@ -294,7 +319,7 @@ from ..module_utils.access.policy.model import Policy
 from ..module_utils.access.policy.reader import parse
 from ..module_utils.postgres.connection import AbsentError, login_argument_spec
 
-GATHER = ["matrix", "effective", "findings", "probes", "export"]
+GATHER = ["matrix", "effective", "grid", "findings", "probes", "export"]
 
 
 def main() -> None:
@@ -356,7 +381,7 @@ def of_policy(params: dict[str, t.Any], policy: Policy, gather: set[str]) -> dic
         roles=params["roles"],
         all_roles=params["all_roles"],
         with_matrix="matrix" in gather,
-        with_objects=bool(gather & {"effective", "findings", "probes"}),
+        with_objects=bool(gather & {"effective", "grid", "findings", "probes"}),
     )
     answer: dict[str, t.Any] = {"missing_roles": list(seen.missing_roles), "unread": seen.unread}
     if "matrix" in gather:
@@ -374,6 +399,8 @@ def of_policy(params: dict[str, t.Any], policy: Policy, gather: set[str]) -> dic
         answer["assertions"] = [one.as_dict() for one in done.assertions]
         answer["summary"] = {**summary(done.findings)}
         passed = passed and done.passed
+    if "grid" in gather:
+        answer["grid"] = drawn(answer, known, seen)
     if "probes" in gather:
         answer["probes"] = probed(params, policy, seen)
         counts = inspecting.tried(answer["probes"])
@@ -384,6 +411,15 @@ def of_policy(params: dict[str, t.Any], policy: Policy, gather: set[str]) -> dic
     if gather & {"findings", "probes"}:
         answer["passed"] = passed
     return answer
+
+
+def drawn(answer: dict[str, t.Any], known: dict[str, Effective], seen: inspecting.Seen) -> list[dict[str, t.Any]]:
+    """The access matrix of each database, with what *answer* has found of it."""
+    # A module compiles all that it imports in each run, and most runs draw nothing.
+    from ..module_utils.audit.grid import grids
+
+    effective = [one for held in known.values() for one in listed(held, seen.roles)]
+    return grids({**answer, "effective": effective})
 
 
 def probed(params: dict[str, t.Any], policy: Policy, seen: inspecting.Seen) -> list[dict[str, t.Any]]:

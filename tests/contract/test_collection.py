@@ -19,8 +19,13 @@ EDGES = {
     *("checking.py", "connection.py", "database.py", "postgres.py", "probing.py", "running.py", "schema_server.py"),
     *("session.py", "settings_server.py", "trials.py", "trying.py"),
 }
-# What an edge may import beside the standard library; YAML is read and statements are parsed in one file each.
-THIRD_PARTY_OF_EDGES = {**{edge: {"psycopg2"} for edge in EDGES}, "yamls.py": {"yaml"}, "parsing.py": {"pglast"}}
+# What an edge may import beside the standard library; YAML, statements and certificates are read in one file each.
+THIRD_PARTY_OF_EDGES = {
+    **{edge: {"psycopg2"} for edge in EDGES},
+    "yamls.py": {"yaml"},
+    "parsing.py": {"pglast"},
+    "pem.py": {"cryptography"},
+}
 # The one edge that speaks HTTP does so as Ansible's own modules do, with its proxies and certificates.
 HTTP_EDGES = {"dashboards/api.py"}
 

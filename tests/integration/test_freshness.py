@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.dashboards import settings
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stand_ins"))
+import authority
 
 PROGRAM = Path(__file__).resolve().parents[2] / "roles" / "collector" / "files" / "freshness.py"
 
@@ -116,6 +123,54 @@ def test_the_alert_is_not_silenced_by_one_row_with_a_wrong_date(server, database
     assert 86400 < late(server, database, tables)["public.a"] < 1e8
     sql("INSERT INTO a VALUES (now())")
     assert late(server, database, tables)["public.a"] < 0
+
+
+@pytest.mark.parametrize(("days", "status"), [(20, 1), (22, 0), (-1, 1)])
+def test_a_certificate_that_ends_soon_is_told_while_all_is_fresh(look, sql, tmp_path, days, status):
+    sql("CREATE TABLE a (at timestamptz); INSERT INTO a VALUES (now())")
+    held = tmp_path / "scraper.crt"
+    held.write_text(authority.Authority().leaf(authority.new_key(), "scraper", days=days))
+    told, said = look(("public.a", "at", 60), sslcert=str(held))
+    assert told == status
+    assert f"{held} {'ends on' if status else 'is valid until'} " in said[0]
+    assert said[1].startswith("public.a is fresh")
+
+
+def test_a_certificate_that_is_none_is_told(look, sql, tmp_path):
+    sql("CREATE TABLE a (at timestamptz); INSERT INTO a VALUES (now())")
+    (tmp_path / "empty.crt").write_text("")
+    for name, why in (("empty.crt", "it is no certificate"), ("missing.crt", "No such file")):
+        told, said = look(("public.a", "at", 60), sslcert=str(tmp_path / name))
+        assert told == 2
+        assert why in said[0]
+
+
+def test_the_servers_own_certificate_is_asked_for(look, tmp_path):
+    """What speaks here is no PostgreSQL, and goes away after TLS: the certificate is told all the same."""
+    made, key = authority.Authority(), authority.new_key()
+    for name, content in {"server.crt": made.issue(key, "db.test", days=7), "server.key": authority.pem(key)}.items():
+        (tmp_path / name).write_text(content)
+    (tmp_path / "ca.crt").write_text(authority.text(made.root))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=answer, args=(listener, context), daemon=True).start()
+        port = listener.getsockname()[1]
+        told, said = look(("public.a", "at", 60), host="127.0.0.1", port=port, sslrootcert=str(tmp_path / "ca.crt"))
+    assert told == 2
+    assert said[0].startswith(f"{tmp_path}/ca.crt is valid until ")
+    assert said[1].startswith(f"what 127.0.0.1:{port} shows ends on ")
+    assert said[2].startswith("could not look: ")
+
+
+def answer(listener: socket.socket, context: ssl.SSLContext) -> None:
+    with suppress(OSError):
+        while True:
+            client, _ = listener.accept()
+            with suppress(OSError), client:
+                client.recv(8)  # SSLRequest
+                client.sendall(b"S")
+                context.wrap_socket(client, server_side=True).close()
 
 
 def test_names_are_quoted(look, sql):

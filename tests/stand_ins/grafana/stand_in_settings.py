@@ -48,6 +48,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
     "auth.anonymous": {"enabled": "false"},
     "auth.basic": {"enabled": "true"},
     "explore": {"enabled": "true"},
+    "metrics": {"enabled": "true"},
     "plugins": {"plugin_admin_enabled": "true"},
     "news": {"news_feed_enabled": "true"},
 }

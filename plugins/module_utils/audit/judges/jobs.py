@@ -1,0 +1,65 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What runs by the clock."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..model import Expected, Finding, Kind, Rule, Source
+
+RULES = (
+    Rule("cron-unknown", "high", "devops", "cron runs what no package or role has put there", "remove the line"),
+    Rule("cron-missing", "high", "dumps", "cron does not run what a role has put there", "run playbooks/site.yml"),
+    Rule(
+        "cron-writable", "critical", "devops", "somebody beside root can change what cron runs",
+        "chown root: FILE; chmod 0644 FILE",
+    ),
+    Rule(
+        "timer-unknown", "high", "devops", "a timer, or what it starts, comes from neither a package nor a role",
+        "systemctl disable --now TIMER, and remove its files",
+    ),
+    Rule("at-job", "medium", "devops", "something waits to be run once by at", "atrm JOB"),
+    Rule(
+        "lingering", "medium", "devops", "an account's own services run without a login", "loginctl disable-linger NAME"
+    ),
+)  # fmt: skip
+
+
+def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
+    """*expected*: ``cron``, with ``account`` and ``command``; ``files`` of timers and of what they start."""
+    own, host = expected.of(source.host), source.host
+    yield from _cron(source, own)
+    for one in source.data["timers"]:
+        strange = [path for path in one["files"] if path not in own.get("files", [])]
+        if strange:
+            evidence = f"{one['unit']} starts {one['starts']}, by {', '.join(strange)}"
+            yield Finding("timer-unknown", host, f"timer {one['unit']}", evidence)
+    for name in source.data["at"]:
+        yield Finding("at-job", host, f"job {name}", f"at has the job {name}")
+    for name in source.data["linger"]:
+        yield Finding("lingering", host, f"account {name}", f"the services of {name} run without a login", who=name)
+
+
+def _cron(source: Source, own: Expected) -> t.Iterator[Finding]:
+    wanted = {(one["account"], one["command"]) for one in own.get("cron", [])}
+    seen, open_ = set(), {}
+    for one in source.data["cron"]:
+        job = (one["account"], one["command"])
+        spooled = one["table"].startswith("/var/spool/")
+        if int(one["mode"], 8) & 0o022 or (one["owner"] != "root" and not spooled):
+            open_[one["table"]] = f"{one['table']} is {one['owner']}'s, with mode {one['mode']}"
+        seen.add(job)
+        if one["command"] and not one["package"] and job not in wanted:
+            evidence = f"{one['table']} has {one['account']} run {one['command']}"
+            about = f"table {one['table']}"
+            yield Finding("cron-unknown", source.host, about, evidence, who=one["account"], what=one["command"])
+    for account, command in sorted(wanted - seen):
+        evidence = f"nothing has {account} run {command}"
+        yield Finding("cron-missing", source.host, "cron", evidence, who=account, what=command)
+    for table, evidence in sorted(open_.items()):
+        yield Finding("cron-writable", source.host, f"table {table}", evidence)
+
+
+KIND = Kind("jobs", "What runs by the clock", ("production_hosts", "store_hosts"), judge, RULES, of_host=True)

@@ -1,0 +1,44 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the provider's API said of the hosts: the report that playbooks/linode.yml writes where it verifies."""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing as t
+
+from ..model import CONTROLLER, Expected, Finding, Kind, Rule, Source
+
+# Backups are daily: what was said longer ago says nothing of the last one.
+MAX_HOURS = 26
+
+_VERIFY = "run playbooks/linode.yml with linode_verify=true"
+RULES = (
+    Rule(
+        "provider-problem", "high", "dumps", "at the provider something is not as it is asked for",
+        "read the sentence: docs/linode.md says what it is about",
+    ),
+    Rule("provider-late", "medium", "dumps", "nobody has asked the provider lately", _VERIFY),
+    Rule("provider-unasked", "high", "dumps", "the provider was not asked about a host of production", _VERIFY),
+)  # fmt: skip
+
+
+def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
+    """*expected*: ``labels`` of the hosts that must be there, and ``max_hours`` since they were asked about."""
+    seen = set()
+    hours = expected.get("max_hours", MAX_HOURS)
+    for one in source.data["hosts"]:
+        label = one["label"]
+        seen.add(label)
+        for sentence in one["problems"]:
+            yield Finding("provider-problem", source.host, f"instance {label}", sentence, key=f"{label}\0{sentence}")
+        at = dt.datetime.fromisoformat(str(one["verified_at"]).replace("Z", "+00:00"))
+        if at < expected.now - dt.timedelta(hours=hours):
+            evidence = f"the provider was asked about {label} longer than {hours} hours ago"
+            yield Finding("provider-late", source.host, f"instance {label}", evidence)
+    for label in sorted(set(expected.get("labels", [])) - seen):
+        yield Finding("provider-unasked", source.host, f"instance {label}", f"the provider said nothing of {label}")
+
+
+KIND = Kind("provider", "The provider's backups", (CONTROLLER,), judge, RULES)

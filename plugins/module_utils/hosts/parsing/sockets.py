@@ -1,0 +1,35 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kernel's tables of sockets, /proc/net/tcp and its like."""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+
+# include/net/tcp_states.h: a listening TCP socket; a UDP socket that hears anybody is "closed" there.
+_HEARS = {"tcp": "0A", "udp": "07"}
+
+
+def listening(text: str, protocol: str) -> list[dict[str, t.Any]]:
+    """Every socket of one table that hears: its address, port, account's number and inode."""
+    found = []
+    for line in text.splitlines()[1:]:
+        words = line.split()
+        if len(words) > 9 and words[3] == _HEARS[protocol]:
+            address, _, port = words[1].partition(":")
+            found.append(
+                {
+                    "protocol": protocol, "address": _address(address), "port": int(port, 16),
+                    "uid": int(words[7]), "inode": words[9],
+                }
+            )  # fmt: skip
+    return found
+
+
+def _address(text: str) -> str:
+    """An address as the kernel prints it: words of four bytes, each in the order of Debian's little-endian machines."""
+    raw = bytes.fromhex(text)
+    ordered = b"".join(raw[start : start + 4][::-1] for start in range(0, len(raw), 4))
+    return str(ipaddress.ip_address(ordered))

@@ -1,0 +1,32 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Owners and modes of the files that hold secrets. None of them is opened."""
+
+from __future__ import annotations
+
+import os
+import stat
+import typing as t
+
+from .owners import group, user
+
+_KINDS = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "link"), (stat.S_ISSOCK, "socket"))
+
+
+def look(paths: t.Sequence[str]) -> dict[str, t.Any]:
+    """What each of *paths* is, whose, and what else lets somebody in."""
+    return {"files": [_file(path) for path in paths]}
+
+
+def _file(path: str) -> dict[str, t.Any]:
+    try:
+        state = os.lstat(path)
+    except FileNotFoundError:
+        return {"path": path, "kind": "nothing", "owner": "", "group": "", "mode": "", "acl": False}
+    kind = next((word for test, word in _KINDS if test(state.st_mode)), "other")
+    acl = "system.posix_acl_access" in os.listxattr(path, follow_symlinks=False)
+    return {
+        "path": path, "kind": kind, "owner": user(state.st_uid), "group": group(state.st_gid),
+        "mode": f"{stat.S_IMODE(state.st_mode):04o}", "acl": acl,
+    }  # fmt: skip

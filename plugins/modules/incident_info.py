@@ -1,0 +1,110 @@
+#!/usr/bin/python
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ansible module: where the incidents of a folder stand."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: incident_info
+short_description: Say where each incident of a folder stands, and whether its report is overdue
+version_added: 0.3.0
+description:
+  - Reads the incidents in a folder of the controller. Nothing is changed and no database is asked.
+  - The collection's C(docs/incidents.md) says what an incident is.
+options:
+  folder:
+    description: The folder with the incidents. One that is not there is an error.
+    type: path
+    required: true
+  approvers:
+    description: The file of the approvers' keys. Without it no approval is verified.
+    type: path
+extends_documentation_fragment:
+  - taaraxtak.production.attributes
+attributes:
+  check_mode:
+    details: The answer is the same.
+  diff_mode:
+    support: none
+    details: Nothing is ever changed.
+requirements:
+  - PyYAML on the host that the task runs on
+seealso:
+  - module: taaraxtak.production.corrective_action
+author:
+  - The taaraxtak.production authors (@taaraxtak)
+"""
+
+EXAMPLES = r"""
+- name: Look at the incidents
+  taaraxtak.production.incident_info:
+    folder: "{{ playbook_dir }}/../incidents"
+  delegate_to: localhost
+  register: found
+
+- name: Fail where a report is overdue
+  ansible.builtin.assert:
+    that: found.incidents | selectattr('overdue') | list == []
+    quiet: true
+"""
+
+RETURN = r"""
+incidents:
+  description: The incidents by name.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The incident, which is its folder's name.
+      type: str
+    word:
+      description: Where it stands, such as V(draft), V(approved), V(closed) or V(void).
+      type: str
+    why:
+      description: A sentence where there is something to do or to know.
+      type: str
+    overdue:
+      description: Whether its after-action report should be there by now, and is not.
+      type: bool
+"""
+
+import datetime as dt
+import typing as t
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.actions import folder, states
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={"folder": {"type": "path", "required": True}, "approvers": {"type": "path"}},
+        supports_check_mode=True,
+    )
+    kept_in = Path(module.params["folder"])
+    if not kept_in.is_dir():
+        module.fail_json(msg=f"there is no folder {kept_in}: say in folder where the incidents are")
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    try:
+        places = sorted(one for one in kept_in.iterdir() if one.is_dir() or one.is_symlink())
+    except OSError as error:
+        module.fail_json(msg=f"the folder {kept_in} can't be read: {error.strerror}")
+    module.exit_json(changed=False, incidents=[told(one, now, module.params["approvers"]) for one in places])
+
+
+def told(place: Path, now: dt.datetime, approvers: str | None) -> dict[str, t.Any]:
+    """Where the incident in *place* stands; what can't be read as one is void."""
+    try:
+        found = folder.understand(folder.read_folder(str(place)), approvers)
+    except ValueError as error:
+        return {"name": place.name, "word": states.VOID, "why": str(error), "overdue": False}
+    stands = states.state(found, now)
+    return {"name": found.name, "word": stands.word, "why": stands.why, "overdue": states.overdue(found, now)}
+
+
+if __name__ == "__main__":
+    main()

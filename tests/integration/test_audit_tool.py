@@ -1,0 +1,114 @@
+"""tools/audit.py, as cron runs it: its status is that of a report of this very run, and somebody hears of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "audit-report.md"
+# Stands in for ansible-playbook: it writes a report of the status that it was told, or none, and ends with another.
+STAND_IN = """#!/bin/sh
+folder=$(printf %s "$4" | sed 's/.*"audit_folder": "\\([^"]*\\)".*/\\1/')
+mkdir -p "$folder"
+if [ -n "{report}" ]; then
+  echo '{{"status": {report}}}' > "$folder/audit.json.new"
+  mv "$folder/audit.json.new" "$folder/audit.json"
+fi
+printf 'Audit of x\\n  the verdict\\n\\nmore\\n' > "$folder/screen.txt"
+exit {ends}
+"""
+
+
+@pytest.fixture
+def tool(tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("audit_tool", ROOT / "tools" / "audit.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "PLAYBOOK", tmp_path / "ansible-playbook")
+    monkeypatch.setattr(module, "LOG", tmp_path / "audit.log")
+    return module
+
+
+def run(tool: t.Any, folder: Path, report: str, ends: int, *more: str) -> int:
+    text = STAND_IN.replace("{report}", report).replace("{ends}", str(ends)).replace("{{", "{").replace("}}", "}")
+    tool.PLAYBOOK.write_text(text)
+    tool.PLAYBOOK.chmod(0o755)
+    return tool.main(["--folder", str(folder / "audit"), *more])
+
+
+@pytest.mark.parametrize(("report", "ends", "status"), [("0", 0, 0), ("2", 2, 2), ("3", 2, 3)])
+def test_the_status_is_the_reports(tool, tmp_path, report, ends, status):
+    assert run(tool, tmp_path, report, ends) == status
+
+
+@pytest.mark.parametrize(("report", "ends"), [("", 0), ("", 2), ("0", 2), ("2", 0), ("7", 2), ("null", 2)])
+def test_without_a_report_that_fits_nobody_has_looked(tool, tmp_path, report, ends):
+    assert run(tool, tmp_path, report, ends) == 3
+
+
+def test_an_older_report_is_never_taken_for_this_runs(tool, tmp_path, capsys):
+    assert run(tool, tmp_path, "0", 0) == 0
+    assert run(tool, tmp_path, "", 0) == 3
+    assert "ended without a report" in capsys.readouterr().err
+
+
+def settings(folder: Path) -> tuple[Path, Path]:
+    """A file of settings whose command writes the event down, and that file."""
+    heard, command = folder / "heard.json", folder / "tell"
+    command.write_text(f"#!/bin/sh\ncat > {heard}\n")
+    command.chmod(0o755)
+    (folder / "notify.json").write_text(json.dumps({"command": [str(command)]}))
+    return folder / "notify.json", heard
+
+
+@pytest.mark.parametrize(("report", "subject"), [("2", "something was found"), ("3", "nobody could look")])
+def test_what_is_not_clean_is_told_with_the_screen(tool, tmp_path, report, subject):
+    path, heard = settings(tmp_path)
+    assert run(tool, tmp_path, report, 2, "--notify", str(path)) == int(report)
+    event = json.loads(heard.read_text())
+    assert (event["program"], event["ok"], event["subject"]) == ("audit", False, subject)
+    assert "the verdict" in event["text"]
+
+
+def test_what_is_clean_alarms_nobody(tool, tmp_path):
+    path, heard = settings(tmp_path)
+    assert run(tool, tmp_path, "0", 0, "--notify", str(path)) == 0
+    assert not heard.exists()
+
+
+def test_a_clean_audit_that_nobody_can_be_told_of_is_no_success(tool, tmp_path):
+    assert run(tool, tmp_path, "0", 0, "--notify", str(tmp_path / "none.json")) == 3
+
+
+def test_the_line_of_the_page_runs_as_cron_runs_it(tmp_path):
+    """With an inventory that lacks everything: what could not be looked at is told, too."""
+    found = re.search(r"^\d+ \d+ \* \* \* (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert found, "docs/audit-report.md has no line for cron"
+    path, heard = settings(tmp_path)
+    (tmp_path / "project").symlink_to(ROOT)
+    (tmp_path / "inventory").write_text("all:\n")
+    line = found[1]
+    for there, here in (
+        ("/srv/project", tmp_path / "project"),
+        ("inventory/production", tmp_path / "inventory"),
+        ("/etc/taaraxtak/audit-notify.json", path),
+    ):
+        assert there in line
+        line = line.replace(there, str(here))
+    assert "%" not in line, "cron takes % for the end of the line"
+    line += f" --folder {tmp_path}/audit"
+    done = subprocess.run(
+        ["/bin/sh", "-c", line], env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert json.loads(heard.read_text())["subject"] == "nobody could look"

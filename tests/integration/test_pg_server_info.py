@@ -1,0 +1,115 @@
+"""How a server runs, asked of a real one: its login files, its settings, and who was let in."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.hba import render_hba, render_ident
+from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
+from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.scratch import ScratchCluster
+from ansible_collections.taaraxtak.production.tests.integration.conftest import Result, Server, run_module
+from ansible_collections.taaraxtak.production.tests.integration.pg_access_host import default_policy
+
+# What is given to the program itself, ALTER SYSTEM could not change.
+RUNNING = {"log_connections": "on", "log_line_prefix": "%m [%p] %q%u@%d ", "work_mem": "8MB"}
+
+
+@pytest.fixture
+def server(tmp_path) -> t.Iterator[Server]:
+    with ScratchCluster() as cluster:
+        one = Server(cluster)
+        for name, value in RUNNING.items():
+            one.run(f"ALTER SYSTEM SET {name} = '{value}'")
+        one.run("SELECT pg_reload_conf()")
+        yield one
+
+
+def info(server: Server, *, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
+    done = asked(server, check=check, **options)
+    assert not done.failed, done.msg
+    assert not done.changed
+    return done.values
+
+
+def asked(server: Server, *, check: bool = False, **options: t.Any) -> Result:
+    given = {**server.login, "policy": default_policy(), "log": str(server.cluster.folder / "log"), **options}
+    return run_module("pg_server_info", given, check=check)
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_server_as_it_is_wanted_has_nothing_to_tell(server, check):
+    answer = info(server, check=check, settings={"work_mem": "8192kB", "listen_addresses": ""})
+    assert answer["version"] == answer["installed"]
+    assert answer["settings"] == answer["pending_restart"] == []
+    assert answer["login_files"]["broken"] == ""
+
+
+def test_login_files_that_are_not_the_policy_s_are_named_and_none_else(server):
+    policy, data = parse(default_policy()), server.cluster.data
+    assert [path.rpartition("/")[2] for path in info(server)["login_files"]["different"]] == [
+        "pg_hba.conf",
+        "pg_ident.conf",
+    ]
+    (data / "pg_ident.conf").write_text(render_ident(policy))
+    answer = info(server)["login_files"]
+    assert [path.rpartition("/")[2] for path in answer["different"]] == ["pg_hba.conf"]
+    assert [path.rpartition("/")[2] for path in answer["not_loaded"]] == ["pg_ident.conf"]
+    server.run("SELECT pg_reload_conf()")
+    (data / "pg_hba.conf").write_text(render_hba(policy) + "local nonsense\n")
+    answer = info(server)["login_files"]
+    assert "line" in answer["broken"]
+    assert [path.rpartition("/")[2] for path in answer["different"]] == ["pg_hba.conf"]
+
+
+def test_a_setting_that_is_another_is_told_and_one_that_waits_for_a_restart_too(server):
+    server.run("ALTER SYSTEM SET shared_buffers = '64MB'")
+    server.run("ALTER SYSTEM SET work_mem = '9MB'")
+    server.run("SELECT pg_reload_conf()")
+    answer = info(server, settings={"work_mem": "8MB", "shared_buffers": "64MB", "no_such_setting": 1})
+    assert [(one["name"], one["live"]) for one in answer["settings"]] == [
+        ("no_such_setting", "not known to the server"),
+        ("work_mem", "9216kB"),
+    ]
+    assert answer["pending_restart"] == ["shared_buffers"]
+
+
+def test_who_was_let_in_without_a_proof_is_unexpected(server):
+    """The scratch server trusts everybody, as one does whose pg_hba.conf somebody opened."""
+    server.run("CREATE ROLE scraper LOGIN")
+    server.run("SELECT 1", user="scraper")
+    found = info(server)["sessions"]
+    assert (found["state"], found["why"]) == ("read", "")
+    assert ("scraper", "trust", "[local]") in {
+        (one["role"], one["method"], one["address"]) for one in found["unexpected"]
+    }
+
+
+def test_who_is_connected_as_no_role_of_the_policy_is_unexpected_at_once(server):
+    server.run("CREATE ROLE stranger LOGIN")
+    connection = server.connect(user="stranger")
+    try:
+        found = info(server)["sessions"]["unexpected"]
+    finally:
+        connection.close()
+    assert ("stranger", None) in {(one["role"], one["method"]) for one in found}
+
+
+def test_a_log_that_can_not_be_read_is_no_log_without_logins(server):
+    found = info(server, log="/nowhere/server.log")["sessions"]
+    assert found["state"] == "unreadable"
+    assert "/nowhere/server.log can't be read" in found["why"]
+
+
+def test_a_server_that_writes_no_logins_is_not_one_without_any(server):
+    server.run("ALTER SYSTEM SET log_connections = off")
+    server.run("SELECT pg_reload_conf()")
+    found = info(server)["sessions"]
+    assert found["state"] == "unreadable"
+    assert "log_connections is off" in found["why"]
+
+
+def test_a_server_that_is_not_there_is_said(server):
+    done = asked(server, login_port=1)
+    assert done.failed
+    assert "could not connect" in done.msg

@@ -1,0 +1,137 @@
+"""Running hosts of an inventory, which can only be read: a command that is not known to read alone is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import typing as t
+from pathlib import Path
+
+import testinfra
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
+from ansible.template import Templar
+from ansible.vars.manager import VariableManager
+
+# By program what its first argument has to be; an empty tuple: whatever it is, it only reads.
+READING: dict[str, tuple[str, ...]] = {
+    "dump-store": ("list",),
+    "getent": (),
+    "nft": ("list",),
+    "ss": (),
+    "sshd": ("-T",),
+    "stat": (),
+    "sudo": ("-l",),
+    "systemctl": ("is-active", "is-failed", "is-enabled", "show", "list-units", "list-timers"),
+    "timedatectl": ("show",),
+}
+VARIABLES = ("access_policy", "host_devops", "host_open", "database_port", "database_settings", "backup_databases",
+             "collector_user", "collector_freshness", "dump_store_folder", "dump_store_user")  # fmt: skip
+# And how it is reached.
+REACHED = ("ansible_host", "ansible_user", "ansible_port", "ansible_connection", "ansible_become",
+           "ansible_ssh_common_args")  # fmt: skip
+
+
+class WritingError(AssertionError):
+    """A test wanted to run what may change a host."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A host of the inventory: how it is reached, its groups, and what the inventory says of it."""
+
+    name: str
+    address: str
+    groups: tuple[str, ...]
+    become: bool
+    ssh_options: str
+    variables: t.Mapping[str, t.Any]
+
+
+def allowed(arguments: t.Sequence[str]) -> None:
+    """WritingError unless *arguments* are a command of READING."""
+    program, first = arguments[0], [*arguments[1:], ""][0]
+    if program not in READING or (READING[program] and first not in READING[program]):
+        raise WritingError(f"{' '.join(arguments[:2])} is not known to read alone: tests of running hosts only read")
+
+
+class Host:
+    """A running host, which can be asked and not be changed."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.name, self.groups, self.variables = place.name, place.groups, place.variables
+        options = {"sudo": place.become} | ({"ssh_extra_args": place.ssh_options} if place.ssh_options else {})
+        self._host = testinfra.get_host(place.address, **options)
+
+    def run(self, *arguments: str) -> t.Any:
+        """What a command of READING says."""
+        allowed(arguments)
+        return self._host.run(" ".join(["%s"] * len(arguments)), *arguments)
+
+    def said(self, *arguments: str) -> str:
+        """The same, of one that must succeed."""
+        done = self.run(*arguments)
+        assert done.rc == 0, f"{' '.join(arguments)} on {self.name}: {done.stderr}"
+        return str(done.stdout)
+
+    def sql(
+        self, query: str, *, account: str = "postgres", role: str = "postgres", database: str = "postgres"
+    ) -> t.Any:
+        """psql's answer to one *query*, which the server only lets read."""
+        settings = "PGOPTIONS=-c default_transaction_read_only=on -c lock_timeout=2s -c statement_timeout=30s"
+        port = str(self.variables.get("database_port", 5432))
+        begun = f"START TRANSACTION READ ONLY; {query}"
+        if ";" in query.rstrip("; \n"):
+            raise WritingError("one query at a time: the next one could end the READ ONLY transaction")
+        return self._host.run(
+            "runuser -u %s -- env %s psql -X -At -v ON_ERROR_STOP=1 -p %s -U %s -d %s -c %s",
+            *(account, settings, port, role, database, begun),
+        )
+
+    def rows(self, query: str, *, database: str = "postgres") -> list[str]:
+        """The rows of a query as the superuser, who only reads."""
+        done = self.sql(query, database=database)
+        assert done.rc == 0, done.stderr
+        return [line for line in done.stdout.splitlines() if line and line != "START TRANSACTION"]
+
+    def mode(self, path: str) -> tuple[str, str, int]:
+        """Owner, group and mode of a file."""
+        owner, group, mode = self.said("stat", "-c", "%U %G %a", path).split()
+        return owner, group, int(mode, 8)
+
+
+@functools.cache
+def places(inventory: str) -> tuple[Place, ...]:
+    """The hosts of production and the store that *inventory* has."""
+    # Without it no lookup of an inventory is known.
+    init_plugin_loader()
+    loader = DataLoader()
+    known = InventoryManager(loader=loader, sources=[str(Path(inventory).absolute())])
+    manager = VariableManager(loader=loader, inventory=known)
+    found = []
+    for host in known.get_hosts("production_hosts:store_hosts"):
+        given = manager.get_vars(host=host)
+        read = Templar(loader=loader, variables=given).template
+        word = {name: read(given[name]) for name in REACHED if name in given}
+        found.append(
+            Place(
+                host.name,
+                _address(host.name, word),
+                tuple(sorted(group.name for group in host.get_groups())),
+                bool(word.get("ansible_become", False)),
+                str(word.get("ansible_ssh_common_args", "")),
+                json.loads(json.dumps({name: read(given[name]) for name in VARIABLES if name in given}, default=str)),
+            )
+        )
+    return tuple(found)
+
+
+def _address(name: str, word: t.Mapping[str, t.Any]) -> str:
+    host = word.get("ansible_host", name)
+    if str(word.get("ansible_connection", "ssh")).endswith("podman"):
+        return f"podman://{host}"
+    user, port = word.get("ansible_user"), word.get("ansible_port")
+    return f"ssh://{f'{user}@' if user else ''}{host}{f':{port}' if port else ''}"

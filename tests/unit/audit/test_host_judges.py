@@ -1,0 +1,194 @@
+"""The judges of a host's parts: each rule is found by what it is about, and nothing else is found."""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+
+import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.audit.hosts import expectations, options
+from ansible_collections.taaraxtak.production.plugins.module_utils.audit.model import Expected
+from ansible_collections.taaraxtak.production.plugins.module_utils.audit.registry import KINDS
+from ansible_collections.taaraxtak.production.tests.unit.audit.estates import NOW, judged, sources
+from ansible_collections.taaraxtak.production.tests.unit.audit.hosts import (
+    ALICE_PRINT,
+    PRODUCTION,
+    VARIABLES,
+    account,
+    job,
+    key,
+    key_file,
+    parts,
+    person,
+    privileged,
+    rule,
+    socket,
+)
+
+Part = dict[str, t.Any]
+OTHER = "SHA256:another"
+LINE = {"unit": "x.timer", "starts": "x.service", "next": 1}
+
+
+def more(part: str, field: str, *added: t.Any) -> tuple[str, Part]:
+    """The part with *added* in one of its lists."""
+    data = copy.deepcopy(parts()[part])
+    data[field] += added
+    return part, data
+
+
+def other(part: str, **values: t.Any) -> tuple[str, Part]:
+    return part, {**parts()[part], **values}
+
+
+def changed(part: str, field: str, number: int, **values: t.Any) -> tuple[str, Part]:
+    """The part with *values* in one entry of a list."""
+    data = copy.deepcopy(parts()[part])
+    data[field][number] |= values
+    return part, data
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (more("accounts", "accounts", person("toor", 0)), ["uid-zero"]),
+        (more("accounts", "accounts", person("mallory")), ["account-unknown"]),
+        (more("accounts", "accounts", person("mallory", expired=True)), []),
+        (more("accounts", "accounts", account("games", password="none")), ["password-empty"]),
+        (more("accounts", "accounts", account("games", password="set", hash="md5")), ["password-set"]),
+        (other("accounts", groups={"docker": ["collector"]}), ["group-member"]),
+        (other("accounts", groups={"audio": ["collector"]}), []),
+        (more("sudo_rules", "rules", rule("collector", "/usr/bin/id", ["root"])), ["sudo-unknown"]),
+        # The same command with one more option is another rule.
+        (changed("sudo_rules", "rules", 1, options=["!authenticate", "setenv"]), ["sudo-missing", "sudo-unknown"]),
+        (changed("sudo_rules", "rules", 1, users=["root"]), ["sudo-missing", "sudo-unknown"]),
+        (other("sudo_rules", rules=[rule("alice")]), ["sudo-missing"]),
+        (more("keys", "keys", key("alice", fingerprint=OTHER)), ["key-unknown"]),
+        (more("keys", "keys", key("postgres")), ["key-unknown"]),
+        (changed("keys", "keys", 0, options=['command="x"']), ["key-missing", "key-unknown"]),
+        (other("keys", keys=[]), ["key-missing"]),
+        (more("keys", "keys", key("alice", ignored=True, path="/home/alice/.ssh/authorized_keys")), ["key-ignored"]),
+        (more("keys", "keys", key("alice", problem="it is no key", fingerprint="")), ["key-unreadable"]),
+        (other("keys", files=[key_file("alice", mode="0664")]), ["key-writable"]),
+        (other("keys", files=[key_file("alice", folder_owner="alice")]), ["key-writable"]),
+        (
+            other(
+                "sshd", settings={"*": {"permitrootlogin": ["yes"], "authorizedkeysfile": ["/etc/ssh/devops_keys/%u"]}}
+            ),
+            ["sshd-setting"],
+        ),
+        (
+            other("sshd", settings={**parts()["sshd"]["settings"], "bob": {"permitrootlogin": ["yes"]}}),
+            ["sshd-setting"],
+        ),
+        (other("sshd", settings={**parts()["sshd"]["settings"], "bob": {"banner": ["none"]}}), []),
+        (
+            other("firewall", differs=[{"what": "table inet taaraxtak, loaded", "more": ["accept"], "lacks": []}]),
+            ["firewall-differs"],
+        ),
+        (other("firewall", pending=True), ["firewall-unconfirmed"]),
+        (other("firewall", other_tables=["ip nat"]), ["firewall-other-table"]),
+        (more("sockets", "sockets", socket(8080, "collector")), ["socket-unknown"]),
+        # The right port, and another account behind it.
+        (changed("sockets", "sockets", 3, account="collector"), ["socket-unknown"]),
+        (changed("sockets", "sockets", 2, address="0.0.0.0"), ["socket-unknown"]),  # noqa: S104
+        (other("sockets", sockets=[]), ["socket-missing"]),
+        (more("jobs", "cron", job("id")), ["cron-unknown"]),
+        (more("jobs", "cron", job("id", package=True)), []),
+        (changed("jobs", "cron", 1, command=""), ["cron-missing"]),
+        (changed("jobs", "cron", 1, mode="0666"), ["cron-writable"]),
+        (changed("jobs", "cron", 1, owner="pgbackup"), ["cron-writable"]),
+        (more("jobs", "timers", {**LINE, "files": ["/etc/systemd/system/oops.timer"]}), ["timer-unknown"]),
+        (more("jobs", "at", "a1"), ["at-job"]),
+        (more("jobs", "linger", "alice"), ["lingering"]),
+        (more("privileged_files", "files", privileged("/usr/bin/sort", "4755")), ["setuid-unknown"]),
+        (more("privileged_files", "files", privileged("/usr/bin/passwd", "4755", package=False)), ["setuid-unknown"]),
+        (more("privileged_files", "files", privileged("/usr/bin/passwd", "4755", group="users")), ["setuid-unknown"]),
+        (
+            more("privileged_files", "files", privileged("/usr/bin/x", "0755", capabilities=["cap_setuid"])),
+            ["capability-unknown"],
+        ),
+        (more("privileged_files", "files", privileged("/usr/bin/ping", "0755", capabilities=["cap_net_raw"])), []),
+        (changed("secrets", "files", 0, mode="0644"), ["secret-open"]),
+        (changed("secrets", "files", 0, kind="link"), ["secret-open"]),
+        (changed("secrets", "files", 0, kind="nothing"), ["secret-missing"]),
+        (changed("secrets", "files", 0, acl=True), ["secret-acl"]),
+        (changed("packages", "versions", 0, candidate="17.7-0+deb13u1"), ["version-old"]),
+        (
+            more("packages", "changed", {"path": "/usr/bin/su", "configuration": False, "missing": False}),
+            ["package-file-changed"],
+        ),
+        (
+            more("packages", "changed", {"path": "/etc/x", "configuration": True, "missing": False}),
+            ["package-configuration-changed"],
+        ),
+        (more("packages", "changed", {"path": "/usr/share/doc/x", "configuration": False, "missing": True}), []),
+        (other("upgrades", upgrade=False), ["upgrades-off"]),
+        (other("upgrades", last={"lists": "2026-11-01T00:00:00+00:00", "upgrade": ""}), ["upgrades-late"]),
+        (other("upgrades", last={"lists": "", "upgrade": ""}, since="2026-11-22T00:00:00+00:00"), []),
+        (other("upgrades", pending=["openssl"]), ["security-pending"]),
+        (other("upgrades", pending=["openssl"], since="2026-11-22T00:00:00+00:00"), []),
+        (other("upgrades", reboot=True), ["restart-due"]),
+        (other("units", failed=["x.service"]), ["unit-failed"]),
+        (changed("units", "units", 0, active="inactive"), ["unit-stopped"]),
+        (changed("units", "units", 0, enabled="disabled"), ["unit-stopped"]),
+        (changed("units", "units", 0, drop_ins=["/etc/systemd/system/x.d/y.conf"]), ["unit-override"]),
+        (other("units", core_limit="infinity"), ["core-dumps"]),
+        (other("units", suid_dumpable="2"), ["core-dumps"]),
+        (changed("disk", "places", 0, percent_free=9.9), ["disk-full"]),
+        (changed("disk", "places", 0, percent_inodes_free=1.0), ["inodes-full"]),
+        (other("clock", synchronised=False), ["clock-adrift"]),
+    ],
+)
+def test_each_rule_is_found_by_what_it_is_about(given, found):
+    id_, data = given
+    assert sorted(one.rule for one in judged(sources(**{id_: data})).findings) == found
+
+
+def test_every_rule_of_a_host_has_its_case():
+    rules = {one.id for kind in KINDS if kind.of_host for one in kind.rules}
+    cases = test_each_rule_is_found_by_what_it_is_about.pytestmark[0].args[1]
+    assert {rule_ for _given, found in cases for rule_ in found} == rules
+
+
+def test_every_part_of_the_answer_has_its_judge():
+    assert {kind.id for kind in KINDS if kind.of_host} == set(parts())
+
+
+def machine(**more_: t.Any) -> Part:
+    options_ = ["restrict", 'from="192.0.2.10"', 'command="/usr/local/bin/dump-store ssh"']
+    return key("dumps", **{"options": options_, "fingerprint": "SHA256:x", **more_})
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        ([machine()], []),
+        ([machine(fingerprint=OTHER)], ["key-missing", "key-unknown"]),
+        ([machine(options=['command="/usr/local/bin/dump-store ssh"'])], ["key-missing", "key-unknown"]),
+        ([machine(options=["restrict", 'command="/bin/sh"'])], ["key-missing", "key-unknown"]),
+        ([machine(), machine()], ["key-unknown"]),
+        ([], ["key-missing"]),
+    ],
+)
+def test_a_writer_of_the_store_has_one_key_that_does_one_thing(keys, found):
+    well = sources()
+    for source in well:
+        if (source.id, source.host) == ("keys", "store"):
+            source.data["keys"] = [key("alice"), *keys]
+    assert sorted(one.rule for one in judged(well).findings) == found
+
+
+def test_a_host_is_asked_for_every_file_and_unit_that_something_is_expected_of():
+    expected = expectations(VARIABLES.__getitem__, PRODUCTION)
+    asked = options(expected, VARIABLES.__getitem__, PRODUCTION)
+    assert asked["paths"] == [one["path"] for one in expected["secrets"]["files"]]
+    assert set(expected["units"]["running"]) <= set(asked["units"])
+    assert asked["firewall"] == {"admin_cidrs": ["192.0.2.0/24"], "ssh_port": 22, "open": []}
+    assert ALICE_PRINT.startswith("SHA256:")
+
+
+def test_what_the_inventory_says_of_all_hosts_is_added_to_what_the_roles_say_of_one():
+    expected = Expected({"paths": ["/a"], "max_days": 7, "hosts": {"x": {"paths": ["/b"], "max_days": 9}}}, NOW)
+    assert (expected.of("x").get("paths"), expected.of("x").get("max_days")) == (["/a", "/b"], 9)
+    assert (expected.of("y").get("paths"), expected.of("y").get("max_days")) == (["/a"], 7)

@@ -1,0 +1,105 @@
+# Copyright (c) The taaraxtak.production authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run playbooks/audit.yml, print its screen, and end with its status: 0 clean, 2 findings, 3 could not look.
+
+The status is that of a report which this run has written; without one nobody has looked, and it is 3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from plugins.module_utils.dumps.notify import tell  # noqa: E402 - the path is set above
+
+# cron's PATH has no virtual environment.
+PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+FOLDER = ROOT / "build" / "audit"
+LOG = ROOT / "build" / "audit.log"
+STATUSES = (0, 2, 3)
+UNSEEN = 3
+# The end of the log that is shown where there is no report.
+SHOWN = 30
+
+
+def stamp(path: Path) -> tuple[int, int] | None:
+    """What tells a file from the one that was there before; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def status_of(path: Path, before: tuple[int, int] | None) -> int | None:
+    """The status of the report at *path*; None where it is still the one of *before*, or is none."""
+    if stamp(path) in (None, before):
+        return None
+    try:
+        status = json.loads(path.read_bytes())["status"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return status if status in STATUSES else None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the audit, print what it came to, and tell; its exit status."""
+    parser = argparse.ArgumentParser(prog="audit", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--inventory", default="inventory/local")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the reports are written")
+    parser.add_argument("--fail-on", choices=["low", "medium", "high", "critical"], help="instead of the inventory's")
+    parser.add_argument(
+        "--notify", help="the file that says whom to tell: of what is not clean, or by a ping that it is"
+    )
+    parser.add_argument("--brief", action="store_true", help="print the verdict alone, where it is clean")
+    options = parser.parse_args(arguments)
+    status, said = audited(options)
+    print(said, file=sys.stdout if status != UNSEEN else sys.stderr)
+    if options.notify and not told(status, said, options.notify):
+        # What nobody hears of is as good as not looked at.
+        return status or UNSEEN
+    return status
+
+
+def told(status: int, said: str, settings: str) -> bool:
+    """Whether everybody was reached whom the file *settings* names; without the file nobody is."""
+    subject = {0: "clean", 2: "something was found"}.get(status, "nobody could look")
+    if not Path(settings).is_file():
+        print(f"audit: nobody was told: there is no file {settings}", file=sys.stderr)
+        return False
+    return tell("audit", subject, ok=status == 0, lines=said.splitlines(), path=settings)
+
+
+def audited(options: argparse.Namespace) -> tuple[int, str]:
+    """Run the playbook: the status, and what there is to say."""
+    folder = options.folder.absolute()
+    given = {"audit_folder": str(folder), **({"audit_fail_on": options.fail_on} if options.fail_on else {})}
+    command = [PLAYBOOK, "-i", options.inventory, "-e", json.dumps(given), ROOT / "playbooks/audit.yml"]
+    report, begun = folder / "audit.json", time.monotonic()
+    before = stamp(report)
+    LOG.parent.mkdir(exist_ok=True)
+    with LOG.open("wb") as log:
+        try:
+            ran = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+        except OSError as error:
+            return UNSEEN, f"audit: {PLAYBOOK} can't be run: {error.strerror}"
+    status = status_of(report, before)
+    if status is None or (ran.returncode == 0) != (status == 0):
+        end = LOG.read_text(errors="replace").splitlines()[-SHOWN:]
+        return UNSEEN, "\n".join([*end, f"audit: nobody knows: the playbook ended without a report. All of it: {LOG}"])
+    screen = (folder / "screen.txt").read_text(encoding="utf-8").rstrip("\n")
+    if options.brief and status == 0:
+        return status, "\n".join(screen.splitlines()[:2])
+    return status, f"{screen}\nIt took {time.monotonic() - begun:.0f} s."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
