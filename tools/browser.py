@@ -69,7 +69,7 @@ class Browser:
         self.log = (Path(self.folder) / "chromium.log").open("wb")
         self.process = subprocess.Popen(
             command, pass_fds=(their_in, their_out), stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-            start_new_session=True,
+            start_new_session=True, env=os.environ | {"TMPDIR": self.folder},
         )  # fmt: skip
         os.close(their_in)
         os.close(their_out)
