@@ -9,9 +9,9 @@ import subprocess
 import typing as t
 
 import pytest
-from conftest import AUTHORITY, PLACE, Pair, shared
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from estate import AUTHORITY, PLACE, Pair, shared
 
 FILES = (("server", "server"), ("collector", "scraper"), ("dashboards", "grafanareader"))
 OPENSSL = "/usr/bin/openssl"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import PLACE, Pair, Remote, load
+from estate import PLACE, Pair, Remote, load
 
 _SHARED = load("test_permissions")
 # What is about the accounts and the address of one host; the tests below have their likes.

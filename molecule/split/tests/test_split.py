@@ -6,7 +6,7 @@ import json
 
 import pytest
 import yaml
-from conftest import PLACE, Remote, address, issue
+from estate import PLACE, Remote, address, issue
 
 FRESHNESS = "taaraxtak-freshness.service"
 TABLES = ("provider_marketshare", "pop_weighted_gini", "ip_hostname_mapping", "ooni_web_connectivity_test")

@@ -286,7 +286,7 @@ class Server:
         return frozenset(oid for (oid,) in self._rows(queries.PARTS, (sorted(tree), sorted(tree))))
 
     def referring(self, oids: t.Collection[int]) -> set[tuple[int, int]]:
-        return {(one, other) for one, other in self._rows(queries.REFERRING, (sorted(oids), sorted(oids)))}
+        return set(self._rows(queries.REFERRING, (sorted(oids), sorted(oids))))
 
     def live(self, places: t.Collection[Place]) -> set[Place]:
         found: set[Place] = set()

@@ -37,7 +37,7 @@ def _places() -> list[str]:
     """Where file systems are mounted that are not nosuid: there, both kinds count."""
     found = {}
     for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-        left, _, right = line.partition(" - ")
+        left, right = line.split(" - ", 1)
         words = left.split()
         # the kernel writes a blank, and its like, as three octal digits
         place = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), words[4])

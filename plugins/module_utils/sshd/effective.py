@@ -35,7 +35,7 @@ def read(printed: str) -> dict[str, list[str]]:
     """What ``sshd -T`` has printed."""
     found: dict[str, list[str]] = {}
     for line in printed.splitlines():
-        keyword, _, value = line.strip().partition(" ")
+        keyword, value = [*line.strip().split(" ", 1), ""][:2]
         if keyword:
             found.setdefault(keyword, []).append(value.strip())
     return found
@@ -110,7 +110,7 @@ def _by_port(effective: Effective, session: Session | None) -> t.Iterator[str]:
 
 
 def _hears(listening: str, session: Session) -> bool:
-    address, _, port = listening.rpartition(":")
+    address, port = listening.rsplit(":", 1)
     if port != str(session.port):
         return False
     heard = ipaddress.ip_address(address.strip("[]").partition("%")[0])

@@ -44,4 +44,4 @@ def policies(printed: str) -> list[dict[str, str]]:
 def owners(printed: str) -> set[str]:
     """The paths that ``dpkg-query --search`` has found in a package."""
     listed = [line.rpartition(": ") for line in printed.splitlines() if not line.startswith("diversion by ")]
-    return {path for _, colon, path in listed if colon}
+    return {path for package, colon, path in listed if package and colon}

@@ -18,7 +18,7 @@ def listening(text: str, protocol: str) -> list[dict[str, t.Any]]:
     for line in text.splitlines()[1:]:
         words = line.split()
         if len(words) > 9 and words[3] == _HEARS[protocol]:
-            address, _, port = words[1].partition(":")
+            address, port = words[1].split(":")
             found.append(
                 {
                     "protocol": protocol, "address": _address(address), "port": int(port, 16),
