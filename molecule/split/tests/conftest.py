@@ -19,6 +19,7 @@ from estate import (
     scraper,
     server,
     store,
+    until,
 )
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "scraper",
     "server",
     "store",
+    "until",
 ]
