@@ -42,7 +42,8 @@ SITE = Way(
 )
 
 # The scope of the peer's container; inventory/local names it by the host `developer`.
-SCOPE = {"MOLECULE_SCENARIO_NAME": "converge-peer"}
+# The role reads facts as variables (ansible_fips), which this project's ansible.cfg turns off.
+SCOPE = {"MOLECULE_SCENARIO_NAME": "converge-peer", "ANSIBLE_INJECT_FACT_VARS": "true"}
 ONE_HOST = ("ansible-playbook", "-i", "inventory/local", "-e", '{"containers_groups": ["developer_hosts"]}')
 
 
