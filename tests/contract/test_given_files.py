@@ -25,7 +25,7 @@ def variables(tasks: list[dict[str, t.Any]]) -> dict[str, t.Any]:
 
 
 LOCAL = variables(yaml.safe_load((PLAYBOOKS / "tasks" / "local_restore.yml").read_text()))
-RESTORE = variables(yaml.safe_load((PLAYBOOKS / "restore.yml").read_text())[2]["tasks"])
+RESTORE = variables(yaml.safe_load((PLAYBOOKS / "restore.yml").read_text())[3]["tasks"])
 GIVEN = {
     "local": (LOCAL, "__local_key_files + __local_signers_file", ["local_key", "local_known_hosts", "local_signers"]),
     "restore": (RESTORE, "__restore_given", ["restore_key", "restore_identity"]),

@@ -59,7 +59,7 @@ CASES: dict[str, tuple[str, list[dict[str, t.Any]], dict[str, t.Any]]] = {
 def taken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, t.Any]]:
     """What the play that asks the store has found in each case, each of which is a store, or its failure."""
     folder = tmp_path_factory.mktemp("restore")
-    play = yaml.safe_load((ROOT / "playbooks" / "restore.yml").read_text())[1]
+    play = yaml.safe_load((ROOT / "playbooks" / "restore.yml").read_text())[2]
     assert play["hosts"] == "restore_from"
     asks, *chooses, reads = play["tasks"]
     assert "taaraxtak.production.dump_info" in asks
