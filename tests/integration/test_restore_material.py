@@ -21,6 +21,7 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.restore
 )
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.restore.reading import Reading
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.signatures import Signers
+from ansible_collections.taaraxtak.production.tests.integration.dumps_hosts import until
 from ansible_collections.taaraxtak.production.tests.integration.restore_materials import (
     NAME,
     OLD,
@@ -63,7 +64,7 @@ def test_a_named_dump_is_fetched_with_a_reading_key(shelf: Shelf) -> None:
     material = from_command([str(shelf.ssh)], name=str(NAME))
     assert (material.name, material.size) == (NAME, (shelf.archive / str(NAME)).stat().st_size)
     assert read(material) == text()
-    assert children_of(os.getpid()) == []
+    until(lambda: children_of(os.getpid()) == [], "the reader's children to be gone")
 
 
 @pytest.mark.parametrize("database", ["", "taaraxtak"])

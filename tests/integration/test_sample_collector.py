@@ -156,7 +156,7 @@ def test_the_loop_swallows_its_errors_and_goes_on(collector, policy, tmp_path):
     try:
         wait(lambda: log.read_text().count("collect_shares failed") >= 2)
         assert process.poll() is None
-        assert policy.run("SELECT count(*) >= 6 FROM ooni_web_connectivity_test") == [(True,)]
+        wait(lambda: policy.run("SELECT count(*) >= 6 FROM ooni_web_connectivity_test") == [(True,)])
         policy.run("ALTER TABLE away RENAME TO pop_weighted_gini")
         wait(lambda: counts(policy)["pop_weighted_gini"] > 0)
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 
 import pytest
@@ -255,8 +254,8 @@ def test_a_longer_way_on_the_same_links_is_not_told_twice():
 
 
 @pytest.mark.parametrize("partitions", [1, 100])
-def test_ten_thousand_tables_and_two_hundred_roles_take_seconds(partitions):
-    """The promise is 5 s with the read (0.6 s on PostgreSQL); this machine is shared, so the bound is loose."""
+def test_ten_thousand_tables_and_two_hundred_roles_are_told_whole(partitions):
+    """How long it takes is measured by benchmarks/access."""
     roles = {f"u{number}": role(f"u{number}", login=True) for number in range(200)}
     roles |= {f"g{number}": role(f"g{number}") for number in range(12)} | {"owner": role("owner")}
     memberships = tuple(
@@ -284,7 +283,4 @@ def test_ten_thousand_tables_and_two_hundred_roles_take_seconds(partitions):
         links.Inheritance(number - number % partitions, number, True) for number in range(10_000) if number % partitions
     )
     snapshot = objects(*relations, schemas={"public": schema}, defaults=(), inheritance=inheritance)
-    start = time.perf_counter()
-    count = sum(1 for _ in Effective(held, snapshot).rows())
-    assert count > 1_000_000
-    assert time.perf_counter() - start < 15
+    assert sum(1 for _ in Effective(held, snapshot).rows()) > 1_000_000
