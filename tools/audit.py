@@ -9,10 +9,14 @@ The status is that of a report which this run has written; without one nobody ha
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
+import typing as t
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,9 +27,12 @@ from plugins.module_utils.dumps.notify import tell  # noqa: E402 - the path is s
 # cron's PATH has no virtual environment.
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 FOLDER = ROOT / "build" / "audit"
-LOG = ROOT / "build" / "audit.log"
 STATUSES = (0, 2, 3)
 UNSEEN = 3
+# So many seconds a run may take: what hangs for longer says nothing, and cron's next run would find it there still.
+TIMEOUT = 1800
+# So many it has to end by itself once it is asked to.
+GRACE = 10
 # The end of the log that is shown where there is no report.
 SHOWN = 30
 
@@ -53,12 +60,13 @@ def status_of(path: Path, before: tuple[int, int] | None) -> int | None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the audit, print what it came to, and tell; its exit status."""
     parser = argparse.ArgumentParser(prog="audit", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--inventory", default="inventory/local")
+    parser.add_argument("--inventory", action="append", help="as ansible-playbook has it: once, or once for each")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the reports are written")
     parser.add_argument("--fail-on", choices=["low", "medium", "high", "critical"], help="instead of the inventory's")
     parser.add_argument(
         "--notify", help="the file that says whom to tell: of what is not clean, or by a ping that it is"
     )
+    parser.add_argument("--timeout", type=int, default=TIMEOUT, help=f"seconds that a run may take ({TIMEOUT})")
     parser.add_argument("--brief", action="store_true", help="print the verdict alone, where it is clean")
     options = parser.parse_args(arguments)
     status, said = audited(options)
@@ -82,23 +90,53 @@ def audited(options: argparse.Namespace) -> tuple[int, str]:
     """Run the playbook: the status, and what there is to say."""
     folder = options.folder.absolute()
     given = {"audit_folder": str(folder), **({"audit_fail_on": options.fail_on} if options.fail_on else {})}
-    command = [PLAYBOOK, "-i", options.inventory, "-e", json.dumps(given), ROOT / "playbooks/audit.yml"]
+    inventories = [word for one in options.inventory or ["inventory/local"] for word in ("-i", one)]
+    command = [PLAYBOOK, *inventories, "-e", json.dumps(given), ROOT / "playbooks/audit.yml"]
     report, begun = folder / "audit.json", time.monotonic()
     before = stamp(report)
-    LOG.parent.mkdir(exist_ok=True)
-    with LOG.open("wb") as log:
+    written = folder.with_name(f"{folder.name}.log")
+    try:
+        written.parent.mkdir(parents=True, exist_ok=True)
+        # It says where hosts are open.
+        written.touch(mode=0o600)
+        written.chmod(0o600)
+        log = written.open("wb")
+    except OSError as error:
+        return UNSEEN, f"audit: nobody knows: {written} can't be written: {error.strerror}"
+    with log:
         try:
-            ran = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+            ended = ran(command, log, options.timeout)
         except OSError as error:
             return UNSEEN, f"audit: {PLAYBOOK} can't be run: {error.strerror}"
-    status = status_of(report, before)
-    if status is None or (ran.returncode == 0) != (status == 0):
-        end = LOG.read_text(errors="replace").splitlines()[-SHOWN:]
-        return UNSEEN, "\n".join([*end, f"audit: nobody knows: the playbook ended without a report. All of it: {LOG}"])
+    status = None if ended is None else status_of(report, before)
+    if status is None or (ended == 0) != (status == 0):
+        end = written.read_text(errors="replace").splitlines()[-SHOWN:]
+        why = f"did not end within {options.timeout} s" if ended is None else "ended without a report"
+        return UNSEEN, "\n".join([*end, f"audit: nobody knows: the playbook {why}, see {written}"])
     screen = (folder / "screen.txt").read_text(encoding="utf-8").rstrip("\n")
     if options.brief and status == 0:
         return status, "\n".join(screen.splitlines()[:2])
     return status, f"{screen}\nIt took {time.monotonic() - begun:.0f} s."
+
+
+def ran(command: list[str | Path], log: t.BinaryIO, timeout: int) -> int | None:
+    """How *command* ended; None where it had to be ended, with all that it has started."""
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+    )
+    try:
+        return process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        # Also where somebody has pressed Ctrl-C, which a session of its own doesn't hear.
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 if __name__ == "__main__":

@@ -59,11 +59,27 @@ def _writers(store: str, names: t.Iterable[str], hostvars: t.Mapping[str, Held])
     addresses, found = _addresses(hostvars[store]), []
     for name in names:
         if "database_hosts" in hostvars[name]["group_names"]:
-            answer = hostvars[name].get("__audit_host", {})
-            keys = answer.get("parts", {}).get("keys", {}).get("data", {}).get("public", {})
-            known = {"from": addresses.get(name, ""), "fingerprint": keys.get(store, "")}
-            found.append({"name": name, **{key: value for key, value in known.items() if value}})
+            said = _in(hostvars[name].get("__audit_host"), "parts", "keys", "data")
+            # Where the inventory names it by a fact, it is what the writer itself goes out by.
+            comes = [addresses[name]] if addresses.get(name) else _texts(_in(said, "addresses"))
+            for of, more in (("public", {}), ("next", {"optional": True})):
+                print_ = _in(said, of, store)
+                known = {"from": comes, "fingerprint": print_ if isinstance(print_, str) else ""}
+                # the one that comes next is there while the key is rotated
+                if of == "public" or known["fingerprint"]:
+                    found.append({"name": name, **more, **{key: value for key, value in known.items() if value}})
     return found
+
+
+def _texts(answer: t.Any) -> list[str]:
+    return [one for one in answer if isinstance(one, str)] if isinstance(answer, list) else []
+
+
+def _in(answer: t.Any, *keys: str) -> t.Any:
+    """What a host's answer holds under *keys*; None where it is another one, as a host may answer anything."""
+    for key in keys:
+        answer = answer.get(key) if isinstance(answer, t.Mapping) else None
+    return answer
 
 
 def _addresses(held: Held) -> dict[str, str]:

@@ -13,7 +13,8 @@ short_description: Say what the audit has a host look at
 version_added: 0.3.0
 positional: hostvars, defaults
 description:
-  - Makes the options of the module P(taaraxtak.production.host_access_info#module) out of what the roles were told.
+  - Makes the options of the module P(taaraxtak.production.host_access_info#module) out of what the roles were told,
+    and of what C(audit_expected) adds to it for all hosts.
 options:
   _input:
     description: The host, by its name in the inventory.
@@ -44,6 +45,7 @@ _value:
   type: dict
 """
 
+from ..module_utils.audit.declared import of_host, read_expected
 from ..module_utils.audit.hosts import expectations, options, variables_of
 
 Held = t.Mapping[str, t.Any]
@@ -52,7 +54,9 @@ Held = t.Mapping[str, t.Any]
 def audit_host_options(name: str, hostvars: t.Mapping[str, Held], defaults: Held) -> dict[str, t.Any]:
     """The options of host_access_info for the host *name*."""
     variables, groups = variables_of(hostvars[name], defaults), list(hostvars[name]["group_names"])
-    return options(expectations(variables, groups), variables, groups)
+    # The same that the judge holds against the answer, which stands on the controller.
+    said = read_expected(hostvars["localhost"].get("audit_expected", {}))
+    return options(of_host(expectations(variables, groups), said, name), variables, groups)
 
 
 class FilterModule:

@@ -78,8 +78,8 @@ options:
     default: []
   accepted:
     description:
-      - Deviations that are accepted, with C(id) of the finding or its rule, its C(object), a C(reason), C(expires), the
-        last day, and perhaps C(host).
+      - Deviations that are accepted, with the C(id) of the finding, its C(object), a C(reason), C(expires), the last
+        day, and perhaps C(host). Where what was seen changes, the finding has another id, and counts.
     type: list
     elements: dict
     default: []
@@ -118,7 +118,7 @@ EXAMPLES = r"""
       - { id: incidents, host: controller, state: absent, why: nobody keeps any here }
     expected: { dumps: { databases: [taaraxtak] } }
     accepted:
-      - id: dump-unverified
+      - id: dump-unverified-3f2c1a9b00
         object: database taaraxtak
         reason: the store gets PostgreSQL 17 next week
         expires: 2027-01-31

@@ -20,8 +20,14 @@ options:
     description: The parts to look at; none is all of them.
     type: list
     elements: str
-    choices: [accounts, clock, disk, firewall, jobs, keys, packages, privileged_files, secrets, sockets, sshd,
-              sudo_rules, units, upgrades]
+    choices: [accounts, certificates, clock, disk, firewall, jobs, keys, packages, privileged_files, secrets, sockets,
+              sshd, sudo_rules, units, upgrades]
+    default: []
+  certificates:
+    description:
+      - Files, or patterns of their names, with certificates or lists of revoked ones, whose end V(certificates) tells.
+    type: list
+    elements: path
     default: []
   firewall:
     description: What M(taaraxtak.production.host_firewall) was told; without it V(firewall) can't be read.
@@ -134,6 +140,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "gather": {"type": "list", "elements": "str", "choices": sorted(PARTS), "default": []},
+            "certificates": {"type": "list", "elements": "path", "default": []},
             "firewall": {"type": "dict", "options": FIREWALL},
             "packages": {"type": "list", "elements": "str", "default": ["postgresql-[0-9]*"]},
             "paths": {"type": "list", "elements": "path", "default": []},
@@ -144,8 +151,9 @@ def main() -> None:
     )
     params = module.params
     options = Options(
-        firewall=params["firewall"], packages=tuple(params["packages"]), paths=tuple(params["paths"]),
-        places=tuple(params["places"]), units=tuple(params["units"]),
+        certificates=tuple(params["certificates"]), firewall=params["firewall"],
+        packages=tuple(params["packages"]), paths=tuple(params["paths"]), places=tuple(params["places"]),
+        units=tuple(params["units"]),
     )  # fmt: skip
     module.exit_json(changed=False, parts=gather(params["gather"] or PARTS, options))
 

@@ -14,8 +14,10 @@ description:
   - Reads on the server's host, and changes nothing.
   - C(pg_hba.conf) and C(pg_ident.conf) are compared with what M(taaraxtak.production.pg_access) writes for the policy,
     where its mode is C(authoritative), and with what the server has loaded.
-  - Who was connected is in the server's log, where C(log_connections) is on and C(log_line_prefix) is Debian's. The
-    log of now and the one before are read, of each the last 32 MiB.
+  - Who was connected is in the server's log, where C(log_connections) is on (from 18 on at least C(receipt),
+    C(authentication) and C(authorization)), C(log_line_prefix) is Debian's, C(log_destination) has C(stderr),
+    C(log_min_messages) is below C(fatal), and C(logging_collector) is off or O(log) is given. The log of now and the
+    one before are read, of each the last 32 MiB.
 options:
   policy:
     description: The access policy, as described in the collection's C(docs/policy.md).
@@ -73,7 +75,9 @@ login_files:
   description:
     - Of the two files the paths of those that are C(different) from the policy's, and of those that are as it says and
       were C(not_loaded).
-    - RV(ignore:broken) names the lines that the server can't parse.
+    - Where C(compared) is false, the policy's mode leaves them to somebody else, so that none is C(different), and
+      C(not_loaded) are those that have changed since.
+    - RV(ignore:broken) names the lines that the server can't parse; C(contents) has a digest of each file.
   returned: success
   type: dict
 settings:

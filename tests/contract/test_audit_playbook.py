@@ -26,7 +26,15 @@ WORDS = {
     "loop_control",
 }
 # Modules of ours whose documentation says that nothing is changed, and those of Ansible that only read or note.
-OURS = {"host_access_info", "pg_access_info", "pg_server_info", "dump_info", "grafana_dashboards", "incident_info"}
+OURS = {
+    "host_access_info",
+    "pg_access_info",
+    "pg_server_info",
+    "dump_info",
+    "grafana_dashboards",
+    "incident_info",
+    "freshness_info",
+}
 READING = {f"taaraxtak.production.{name}" for name in OURS}
 NOTING = {f"ansible.builtin.{name}" for name in ("debug", "set_fact", "slurp", "assert")}
 # On the controller alone it writes the reports.

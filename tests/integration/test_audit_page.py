@@ -79,9 +79,8 @@ def example(folder: Path, access: dict[str, t.Any]) -> Path:
     shelf["dumps"][15]["signed"] = False
     edited = {**dashboards(), "updated": ["ooni-overview"]}
     given = [one for one in sources(access=access, dumps=shelf, dashboards=edited) if one.id != "incidents"]
-    accepted = Deviation(
-        "dashboard-edited", "dashboard ooni-overview", "the pull request is open", dt.date(2026, 12, 1)
-    )
+    known = next(one for one in judged(given).findings if one.rule == "dashboard-edited")
+    accepted = Deviation(known.id, known.object, "the pull request is open", dt.date(2026, 12, 1))
     absent = Absence("incidents", "kept in another repository")
     last = reported(now=NOW - dt.timedelta(days=1))
     document = reported(judged(given, deviations=[accepted], absences=[absent]), last=last)

@@ -44,6 +44,23 @@ def test_a_clean_estate_has_status_0_and_every_report(tmp_path):
     assert done.changed
 
 
+def modes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o7777 for path in (folder, *folder.iterdir())}
+
+
+def test_nobody_else_reads_what_is_open_and_where(tmp_path):
+    """The metrics are for node_exporter, which is somebody else; they name findings and say nothing of how."""
+    folder = tmp_path / "build" / "audit"
+    private = {"audit": 0o700, **dict.fromkeys(FILES, 0o600), "taaraxtak_audit.prom": 0o644}
+    run_module("audit_report", options(folder))
+    assert modes(folder) == private
+    # Reports of a time when everybody could read them, in a folder that somebody has opened.
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o755)
+    run_module("audit_report", options(folder))
+    assert modes(folder) == {**private, "audit": 0o755}
+
+
 def test_a_second_run_changes_nothing_outside_of_run(tmp_path):
     first = run_module("audit_report", with_access(tmp_path, broken()))
     before = json.loads((tmp_path / "audit.json").read_text())

@@ -34,7 +34,6 @@ def tool(tmp_path, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "PLAYBOOK", tmp_path / "ansible-playbook")
-    monkeypatch.setattr(module, "LOG", tmp_path / "audit.log")
     return module
 
 
@@ -59,6 +58,54 @@ def test_an_older_report_is_never_taken_for_this_runs(tool, tmp_path, capsys):
     assert run(tool, tmp_path, "0", 0) == 0
     assert run(tool, tmp_path, "", 0) == 3
     assert "ended without a report" in capsys.readouterr().err
+
+
+# It never ends, nor does what it has started, and asking it to is no use.
+HANGING = """#!/bin/sh
+trap '' TERM
+sleep 600 &
+echo $! > {pid}
+echo it waits for a host
+while :; do sleep 600; done
+"""
+
+
+def alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
+
+
+def test_an_audit_that_hangs_is_ended_with_all_that_it_has_started_and_told(tool, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tool, "GRACE", 1)
+    path, heard = settings(tmp_path)
+    (tmp_path / "audit").mkdir()
+    (tmp_path / "audit" / "audit.json").write_text('{"status": 0}')
+    tool.PLAYBOOK.write_text(HANGING.format(pid=tmp_path / "pid"))
+    tool.PLAYBOOK.chmod(0o755)
+    assert tool.main(["--folder", str(tmp_path / "audit"), "--timeout", "1", "--notify", str(path)]) == 3
+    said = capsys.readouterr().err
+    assert "nobody knows: the playbook did not end within 1 s" in said
+    assert "it waits for a host" in said
+    assert not alive(int((tmp_path / "pid").read_text()))
+    assert json.loads(heard.read_text())["subject"] == "nobody could look"
+
+
+def test_the_log_is_for_nobody_else(tool, tmp_path):
+    log = tmp_path / "audit.log"
+    log.write_text("of before")
+    log.chmod(0o644)
+    assert run(tool, tmp_path, "0", 0) == 0
+    assert log.stat().st_mode & 0o7777 == 0o600
+    assert "of before" not in log.read_text()
+
+
+def test_a_log_that_can_not_be_written_is_said(tool, tmp_path, capsys):
+    (tmp_path / "audit.log").mkdir()
+    assert run(tool, tmp_path, "0", 0) == 3
+    assert "can't be written" in capsys.readouterr().err
 
 
 def settings(folder: Path) -> tuple[Path, Path]:

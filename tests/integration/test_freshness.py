@@ -60,6 +60,31 @@ def test_old_rows_are_stale_and_named_with_their_age(look, sql):
     assert said[1] == "public.a is stale: 86400 s old; the limit is 3600 s"
 
 
+def test_as_json_it_says_the_same_with_a_sentence_that_stays(server, database, sql, tmp_path):
+    sql("CREATE TABLE a (at timestamptz); INSERT INTO a VALUES (now() - interval '1 day'); CREATE TABLE b (at int)")
+    postgres = {"host": str(server.cluster.socket), "port": server.cluster.port, "user": "postgres", "dbname": database}
+    tables = [{"table": f"public.{name}", "column": "at", "max_age": 3600} for name in "abc"]
+
+    def call(**more):
+        (tmp_path / "x.json").write_text(json.dumps({"postgres": {**postgres, **more}, "tables": tables}))
+        command = [sys.executable, str(PROGRAM), "--json", str(tmp_path / "x.json")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return done.returncode, json.loads(done.stdout)
+
+    status, said = call()
+    assert (status, said["why"]) == (2, "")
+    assert [(one["about"], one["state"]) for one in said["outcomes"]] == [
+        ("table public.a", "stale"),
+        ("table public.b", "unknown"),
+        ("table public.c", "unknown"),
+    ]
+    assert said["outcomes"][0]["sentence"] == "public.a is stale: 86400 s old; the limit is 3600 s"
+    assert said["outcomes"][0]["steady"] == "public.a is stale: the limit is 3600 s"
+    status, said = call(port=1)
+    assert (status, said["outcomes"]) == (2, [])
+    assert "refused" in said["why"] or "No such file" in said["why"]
+
+
 def test_an_empty_table_is_stale(look, sql):
     sql("CREATE TABLE a (at timestamptz)")
     assert look(("public.a", "at", 60)) == (1, ["public.a is stale: it has no row; the limit is 60 s"])

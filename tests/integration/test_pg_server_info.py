@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 import pytest
@@ -62,6 +63,56 @@ def test_login_files_that_are_not_the_policy_s_are_named_and_none_else(server):
     assert [path.rpartition("/")[2] for path in answer["different"]] == ["pg_hba.conf"]
 
 
+@pytest.mark.parametrize("mode", ["adopt", "additive"])
+def test_files_that_the_policy_does_not_write_are_read_all_the_same(server, mode):
+    policy = {**default_policy(), "mode": mode}
+    answer = info(server, policy=policy)["login_files"]
+    before = answer.pop("contents")
+    assert answer == {"compared": False, "different": [], "not_loaded": [], "broken": ""}
+    (server.cluster.data / "pg_hba.conf").write_text("local all all trust\nlocal nonsense\n")
+    answer = info(server, policy=policy)["login_files"]
+    assert "line 2" in answer["broken"]
+    assert [path.rpartition("/")[2] for path in before if before[path] != answer["contents"][path]] == ["pg_hba.conf"]
+    assert [path.rpartition("/")[2] for path in answer["not_loaded"]] == ["pg_hba.conf"]
+
+
+def test_a_file_that_was_put_back_after_it_was_loaded_has_not_the_time_that_it_was_given(server):
+    """Whoever loads another file, and puts the right one back with its old time, is seen."""
+    policy, data = parse(default_policy()), server.cluster.data
+    (data / "pg_hba.conf").write_text(render_hba(policy))
+    os.utime(data / "pg_hba.conf", (0, 0))
+    answer = info(server)["login_files"]
+    assert [path.rpartition("/")[2] for path in answer["not_loaded"]] == ["pg_hba.conf"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("log_line_prefix", "%t "),
+        ("log_destination", "syslog"),
+        ("log_destination", "csvlog"),
+        ("log_min_messages", "fatal"),
+    ],
+)
+def test_a_log_that_can_not_be_understood_is_not_one_without_logins(server, name, value):
+    server.run("CREATE ROLE stranger LOGIN")
+    server.run(f"ALTER SYSTEM SET {name} = '{value}'")
+    server.run("SELECT pg_reload_conf()")
+    server.run("SELECT 1", user="stranger")
+    found = info(server)["sessions"]
+    assert found["state"] == "unreadable"
+    assert f"{name} is" in found["why"]
+
+
+@pytest.mark.parametrize("role", ["John Doe", "x LOG:  connection received: host=[local]", 'a"b'])
+def test_a_name_with_blanks_hides_nobody(server, role):
+    quoted = role.replace('"', '""')
+    server.run(f'CREATE ROLE "{quoted}" LOGIN')
+    server.run("SELECT 1", user=role)
+    found = info(server)["sessions"]
+    assert (role, "trust") in {(one["role"], one["method"]) for one in found["unexpected"]}
+
+
 def test_a_setting_that_is_another_is_told_and_one_that_waits_for_a_restart_too(server):
     server.run("ALTER SYSTEM SET shared_buffers = '64MB'")
     server.run("ALTER SYSTEM SET work_mem = '9MB'")
@@ -99,6 +150,24 @@ def test_a_log_that_can_not_be_read_is_no_log_without_logins(server):
     found = info(server, log="/nowhere/server.log")["sessions"]
     assert found["state"] == "unreadable"
     assert "/nowhere/server.log can't be read" in found["why"]
+
+
+def test_a_log_without_the_login_that_asks_is_another_s(server, tmp_path):
+    (tmp_path / "log").write_text("2026-11-23 17:41:24.123 UTC [7] LOG:  connection received: host=[local]\n")
+    found = info(server, log=str(tmp_path / "log"))["sessions"]
+    assert found["state"] == "unreadable"
+    assert "lacks this very login" in found["why"]
+
+
+def test_the_server_s_own_collector_writes_a_log_that_is_read_where_somebody_says_where_it_is():
+    settings = {"logging_collector": "on", "log_directory": "own", "log_filename": "own.log"}
+    with ScratchCluster(settings=settings) as cluster:
+        one = Server(cluster)
+        for name, value in RUNNING.items():
+            one.run(f"ALTER SYSTEM SET {name} = '{value}'")
+        one.run("SELECT pg_reload_conf()")
+        assert info(one, log=str(cluster.data / "own" / "own.log"))["sessions"]["why"] == ""
+        assert "logging_collector is on" in info(one, log=None)["sessions"]["why"]
 
 
 def test_a_server_that_writes_no_logins_is_not_one_without_any(server):

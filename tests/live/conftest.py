@@ -13,13 +13,15 @@ INVENTORY = os.environ.get("TAARAXTAK_VERIFY", "")
 if not INVENTORY:
     collect_ignore_glob = ["test_*.py"]
 else:
-    from ansible_collections.taaraxtak.production.tests.live.reading import Host, places
+    from ansible_collections.taaraxtak.production.tests.live.reading import Host, places, provided
 
 # A fixture for each function of a host: the groups that it has.
 FIXTURES = {
     "host": ("production_hosts", "store_hosts"),
     "database": ("database_hosts",),
     "collector": ("collector_hosts",),
+    "dashboards": ("dashboards_hosts",),
+    "production": ("production_hosts",),
     "store": ("store_hosts",),
 }
 
@@ -50,6 +52,21 @@ def database(request: t.Any) -> t.Any:
 @pytest.fixture
 def collector(request: t.Any) -> t.Any:
     return reached(request.param)
+
+
+@pytest.fixture
+def dashboards(request: t.Any) -> t.Any:
+    return reached(request.param)
+
+
+@pytest.fixture
+def production(request: t.Any) -> t.Any:
+    return reached(request.param)
+
+
+@pytest.fixture(scope="session")
+def provider() -> t.Any:
+    return provided(INVENTORY)
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 
 def test_no_unit_has_failed(host):
     assert host.said("systemctl", "list-units", "--failed", "--plain", "--no-legend").split() == []
@@ -41,12 +39,32 @@ def test_what_comes_in_is_dropped_unless_a_rule_lets_it(host):
     assert "policy drop" in rules
 
 
-def test_the_database_listens_where_the_inventory_says(database):
-    port = str(database.variables.get("database_port", 5432))
-    listening = [line.split()[3].rpartition(":") for line in database.said("ss", "-H", "-l", "-t", "-n").splitlines()]
-    outside = [address.strip("[]") for address, _colon, heard in listening if heard == port]
-    wanted = database.variables.get("database_settings", {}).get("listen_addresses", "")
-    assert all(wanted or ipaddress.ip_address(one.partition("%")[0]).is_loopback for one in outside)
+def heard(host, port: int) -> set[str]:
+    """The addresses at which something listens at a port."""
+    sockets = [line.split()[3].rpartition(":") for line in host.said("ss", "-H", "-l", "-t", "-n").splitlines()]
+    return {address.strip("[]").partition("%")[0] for address, _colon, at in sockets if at == str(port)}
+
+
+EVERYWHERE, LOOPBACK = {"*", "0.0.0.0", "::"}, {"127.0.0.1", "::1"}  # noqa: S104
+
+
+def test_the_database_listens_where_the_inventory_says_and_nowhere_else(database):
+    settings = database.variables.get("database_settings", {"listen_addresses": ""})
+    said = str(settings.get("listen_addresses", "localhost"))
+    assert database.rows("SHOW listen_addresses") == ([said] if said else [])
+    wanted = {one.strip() for one in said.split(",") if one.strip()}
+    allowed = wanted | (EVERYWHERE if wanted & EVERYWHERE else set()) | (LOOPBACK if "localhost" in wanted else set())
+    found = heard(database, int(database.variables.get("database_port", 5432)))
+    assert found <= allowed
+    assert bool(found) == bool(wanted)
+
+
+def test_nobody_reaches_grafana_but_by_the_proxy(dashboards):
+    if dashboards.variables.get("dashboards_grafana", "none") == "none":
+        assert heard(dashboards, 3000) == set()
+    elif dashboards.variables.get("dashboards_published"):
+        assert heard(dashboards, 3000) <= LOOPBACK
+        assert heard(dashboards, 443)
 
 
 def test_time_is_utc(host):

@@ -9,12 +9,16 @@ import sys
 import typing as t
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
+from tunnel import grafana  # noqa: F401 - a fixture of all tests here
+
 ROOT = Path(__file__).resolve().parents[3]
 # Everything that says that a file was written, made, moved or given away. Left out is what programs that run anyway
-# write: the kernel's folders, logs, and the database's own files, whose catalogues are compared by themselves.
+# write: the kernel's folders, logs, what Grafana notes of requests, and the database's own files, whose catalogues are
+# compared by themselves.
 FILES = """
 import json, os, sys
-LEFT = {"/proc", "/sys", "/dev", "/run", "/tmp", "/var/log", "/var/lib/postgresql"}
+LEFT = {"/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/var/log", "/var/lib/postgresql", "/var/lib/grafana"}
 found = {}
 for folder, folders, files in os.walk("/"):
     folders[:] = [one for one in folders if os.path.join(folder, one) not in LEFT]
@@ -74,7 +78,8 @@ def cursor(host: t.Any) -> str:
 
 
 def audit(folder: Path) -> int:
-    command = [sys.executable, str(ROOT / "tools" / "audit.py"), "--inventory", str(ROOT / "inventory/local")]
+    inventories = [word for one in ("inventory/local", "molecule/drift/inventory") for word in ("--inventory", one)]
+    command = [sys.executable, str(ROOT / "tools" / "audit.py"), *inventories]
     done = subprocess.run(
         [*command, "--folder", str(folder / "audit")],
         cwd=ROOT, env=dict(os.environ), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import time
 import typing as t
 from pathlib import Path
@@ -17,6 +18,7 @@ from .postgres import MAINTENANCE, Params, query, session
 if t.TYPE_CHECKING:
     from .postgres import Connection
 
+PLACES = "SELECT current_setting('hba_file'), current_setting('ident_file'), extract(epoch FROM pg_conf_load_time())"
 RELOAD = "SELECT pg_reload_conf()"
 # The server reloads within milliseconds; on a host that swaps it may take a while. Seconds.
 RELOAD_TIMEOUT = 10.0
@@ -51,10 +53,7 @@ def compare(connection: Connection, hba: str, ident: str) -> Files:
 
     ValueError where a file can't be read here, or where the server doesn't see the same file: it is another host's.
     """
-    ((hba_path, ident_path, loaded),) = query(
-        connection,
-        "SELECT current_setting('hba_file'), current_setting('ident_file'), extract(epoch FROM pg_conf_load_time())",
-    )
+    ((hba_path, ident_path, loaded),) = query(connection, PLACES)
     changed = []
     unknown = []
     stale = False
@@ -71,6 +70,18 @@ def compare(connection: Connection, hba: str, ident: str) -> Files:
         elif changed_at > loaded:
             unknown.append(path)
     return Files(tuple(changed), reload=bool(changed) or stale, unknown=tuple(unknown))
+
+
+def contents(connection: Connection) -> dict[str, str]:
+    """Of each of the two files the beginning of its content's SHA-256, by its path."""
+    ((*paths, _loaded),) = query(connection, PLACES)
+    return {path: hashlib.sha256(files.read(path)[0]).hexdigest()[:16] for path in paths}
+
+
+def unloaded(connection: Connection) -> list[str]:
+    """The paths of those of the two files, whatever is in them, that have changed since the server has read them."""
+    ((*paths, loaded),) = query(connection, PLACES)
+    return [path for path in paths if files.read(path)[1] > loaded]
 
 
 def install(params: Params, connection: Connection, plan: Files) -> None:

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import typing as t
 from pathlib import Path
 
-from ..audit.connections import Connection, allowed, read
+from ..audit.connections import Connection, allowed, read, untold
 from ..postgres import settings
 from ..postgres.settings_server import Server
 from . import logins
@@ -17,17 +18,25 @@ from .plan.hba import render_hba, render_ident
 from .policy.model import Policy
 from .postgres import MAINTENANCE, Params, query, session
 
+if t.TYPE_CHECKING:
+    from .postgres import Connection as Connected
+
 # So much of the end of each file of the log is read: some hundred thousand connections.
 LOG_BYTES = 32 * 1024 * 1024
+# How often a log is read, and how long is waited in between, until it has what the server has just written. Seconds.
+LOOKS, PAUSE = 3, 0.3
 ACTIVITY = """
 SELECT DISTINCT usename, datname, coalesce(host(client_addr), '[local]') FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND usename IS NOT NULL
 """
 FACTS = """
 SELECT current_setting('server_version'), current_setting('cluster_name'),
-  current_setting('log_connections'), (SELECT setting FROM pg_config WHERE name = 'BINDIR')
+  (SELECT setting FROM pg_config WHERE name = 'BINDIR'), pg_backend_pid()
 """
-OFF = ("off", "")
+# What is logged, and where to.
+LOGGING = ("log_connections", "log_destination", "log_line_prefix", "log_min_messages", "logging_collector")
+# As current_setting() has them, and not as pg_settings does, where a list may have other blanks.
+LOGGED = f"SELECT {', '.join(f'current_setting({name!r})' for name in LOGGING)}"
 
 
 def serve(params: Params, policy: Policy, wanted: t.Mapping[str, t.Any], log: str | None) -> dict[str, t.Any]:
@@ -37,29 +46,39 @@ def serve(params: Params, policy: Policy, wanted: t.Mapping[str, t.Any], log: st
     ``sessions`` alone.
     """
     with session(params, MAINTENANCE) as connection:
-        ((version, cluster, log_connections, programs),) = query(connection, FACTS)
+        ((version, cluster, programs, process),) = query(connection, FACTS)
+        (values,) = query(connection, LOGGED)
         now = {Connection(*row) for row in query(connection, ACTIVITY)}
-        files = logins.Files()
-        broken = ""
-        if policy.authoritative:
-            files = logins.compare(connection, render_hba(policy), render_ident(policy))
-            try:
-                logins.check(connection)
-            except ValueError as error:
-                broken = str(error)
+        files = login_files(connection, policy)
     live = Server({**params, "database": MAINTENANCE}).live()
     path = log or f"/var/log/postgresql/postgresql-{cluster.replace('/', '-')}.log"
+    why = untold(dict(zip(LOGGING, values, strict=True)), given=log is not None)
     return {
         "version": version,
         "programs": programs,
-        "login_files": {
-            "different": [file.path for file in files.changed],
-            "not_loaded": list(files.unknown),
-            "broken": broken,
-        },
+        "login_files": files,
         "settings": differences(live, wanted),
         "pending_restart": sorted(one.name for one in live if one.pending_restart),
-        "sessions": sessions(now, policy, path, on=log_connections not in OFF),
+        "sessions": sessions(now, policy, path, process, why),
+    }
+
+
+def login_files(connection: Connected, policy: Policy) -> dict[str, t.Any]:
+    """The two files that say who logs in. Where the *policy* doesn't write them, nobody knows what they should be."""
+    broken = ""
+    files = logins.Files(unknown=tuple(logins.unloaded(connection)))
+    if policy.authoritative:
+        files = logins.compare(connection, render_hba(policy), render_ident(policy))
+    try:
+        logins.check(connection)
+    except ValueError as error:
+        broken = str(error)
+    return {
+        "compared": policy.authoritative,
+        "different": [file.path for file in files.changed],
+        "not_loaded": list(files.unknown),
+        "broken": broken,
+        "contents": logins.contents(connection),
     }
 
 
@@ -76,14 +95,18 @@ def differences(live: t.Sequence[settings.LiveSetting], wanted: t.Mapping[str, t
     return found
 
 
-def sessions(now: set[Connection], policy: Policy, log: str, *, on: bool) -> dict[str, t.Any]:
-    """Who is connected and who was, ``unexpected`` or not; ``why`` where nobody knows who was."""
-    why, was = "", set()
-    if not on:
-        why = "log_connections is off: set it in database_settings"
-    else:
+def sessions(now: set[Connection], policy: Policy, log: str, process: int, why: str) -> dict[str, t.Any]:
+    """Who is connected and who was, ``unexpected`` or not; *why* nobody knows who was, "" where the *log* says.
+
+    A log that lacks the login of this very session, *process*, is another server's, or not understood.
+    """
+    was: set[Connection] = set()
+    if not why:
         try:
-            was = logged(log)
+            was, seen = logged(log, process)
+            why = (
+                "" if seen else f"the server's log {log} lacks this very login: it is another's, or can't be understood"
+            )
         except OSError as error:
             why = f"the server's log {log} can't be read: {error.strerror}"
     everybody = sorted((now | was), key=lambda one: (one.role, one.address, one.identity or "", one.database))
@@ -96,12 +119,21 @@ def sessions(now: set[Connection], policy: Policy, log: str, *, on: bool) -> dic
     }
 
 
-def logged(path: str) -> set[Connection]:
-    """The connections in the log and in the one before it, which logrotate has put aside; OSError where it is none."""
+def logged(path: str, process: int) -> tuple[set[Connection], bool]:
+    """The connections in the log and in the one before it, which logrotate has put aside; OSError where it is none.
+
+    And whether *process* is among them, which may take the server's collector a moment.
+    """
     found: set[Connection] = set()
-    with contextlib.suppress(FileNotFoundError):
-        found |= read(_tail(Path(f"{path}.1")))
-    return found | read(_tail(Path(path)))
+    processes: set[int] = set()
+    for _ in range(LOOKS):
+        with contextlib.suppress(FileNotFoundError):
+            found |= read(_tail(Path(f"{path}.1")), processes)
+        found |= read(_tail(Path(path)), processes)
+        if process in processes:
+            return found, True
+        time.sleep(PAUSE)
+    return found, False
 
 
 def _tail(path: Path) -> t.Iterator[str]:

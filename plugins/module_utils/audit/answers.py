@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .model import ABSENT, CONTROLLER, READ, STATES, UNREADABLE, Document, Kind
+from .model import ABSENT, CONTROLLER, READ, UNREADABLE, Document, Kind
 from .registry import KINDS
 
 # A task registers its answer under this and the source's id; what a host answers for many sources, under HOST.
@@ -64,15 +64,28 @@ def _parts(answer: t.Any) -> t.Mapping[str, t.Any]:
 def _source(id_: str, host: str, answer: t.Any) -> Document | None:
     """The source of one answer; None where its task was skipped."""
     if not isinstance(answer, dict):
-        return {"id": id_, "host": host, "state": UNREADABLE, "why": "its answer is no mapping"}
+        return _unreadable(id_, host, None, "its answer is no mapping")
     if answer.get("skipped"):
         return None
     if answer.get("failed") or answer.get("unreachable"):
         # Ansible's sentence may go on with a stack of calls.
-        said = str(answer.get("msg") or "its task failed and does not say why").strip().splitlines()
-        return {"id": id_, "host": host, "state": UNREADABLE, "why": said[0] if said else "its task failed"}
-    if answer.get("state") in STATES:
-        whole = {"id": id_, "host": host, "state": answer["state"], "why": str(answer.get("why") or "")}
-        return whole if answer["state"] in (ABSENT, UNREADABLE) else {**whole, "data": answer.get("data", answer)}
+        return _unreadable(id_, host, answer.get("msg"), "its task failed and does not say why")
+    if answer.get("state") == READ:
+        data = answer.get("data", answer)
+        if not isinstance(data, dict):
+            return _unreadable(id_, host, None, "its data is no mapping")
+        return {"id": id_, "host": host, "state": READ, "why": "", "data": data}
+    if answer.get("state") == UNREADABLE:
+        return _unreadable(id_, host, answer.get("why"), "it does not say why")
+    if answer.get("state") == ABSENT:
+        # A reason is what makes it absent.
+        why = str(answer.get("why") or "").strip()
+        one = {"id": id_, "host": host, "state": ABSENT, "why": why}
+        return one if why else _unreadable(id_, host, None, "it is said to be absent, and not why")
     data = {key: value for key, value in answer.items() if key not in _TASK}
     return {"id": id_, "host": host, "state": READ, "why": "", "data": data}
+
+
+def _unreadable(id_: str, host: str, said: t.Any, else_: str) -> Document:
+    lines = str(said or "").strip().splitlines()
+    return {"id": id_, "host": host, "state": UNREADABLE, "why": lines[0] if lines else else_}

@@ -17,15 +17,31 @@ from ..access.policy.model import Policy
 LOCAL = "[local]"
 # The prefix that Debian's packages set: the time with its zone, [process], then perhaps role@database. What follows a
 # line of a message stands behind a tab, so that no statement can look like one.
-LINE = re.compile(
-    r"\S+ \S+ \S+ \[(?P<process>\d+)\] (?:\S+ )?LOG:  "
+PREFIX = "%m [%p] %q%u@%d "
+LINE = re.compile(r"\S+ \S+ \S+ \[(?P<process>\d+)\] (?P<rest>.*)")
+# What is not the role's name, such as a statement that is repeated, comes behind a word like this.
+_NAMES = r"(?:(?![A-Z]:  ).)*?"
+SAID = re.compile(
+    rf"(?:{_NAMES}@{_NAMES} )?LOG:  "
     r"(?:replication )?connection (?P<what>received|authenticated|authorized): (?P<said>.*)"
 )
 RECEIVED = re.compile(r"host=(?P<host>\S+)(?: port=\d+)?")
-AUTHENTICATED = re.compile(r'identity="(?P<identity>.*)" method=(?P<method>\S+)(?: \(.*\))?')
-AUTHORIZED = re.compile(
-    r"user=(?P<role>.*?)(?: database=(?P<database>.*?))?(?: application_name=.*)?(?: SSL enabled .*)?"
+# A login without a proof has a line since 17, with the role's name in the place of an identity.
+AUTHENTICATED = re.compile(r'(?P<of>identity|user)="(?P<identity>.*)" method=(?P<method>\S+)(?: \(.*\))?')
+# A role's name may have blanks, and read as any of this: it stands there twice, and is too short to hold both.
+_MORE = r"(?: application_name=.*)?(?: SSL enabled .*)?(?: GSS .*)?"
+_ROLE = r"(?P<role>.{1,252})"
+AUTHORIZED = (
+    re.compile(
+        rf"{_ROLE}@(?P<database>.{{1,252}}) LOG:  connection authorized: user=(?P=role) database=(?P=database){_MORE}"
+    ),
+    re.compile(rf"{_ROLE}@.{{0,252}} LOG:  replication connection authorized: user=(?P=role){_MORE}"),
 )
+# What has to be in the log, since 18 by its words: where a login came from, who it proved to be, and as whom it is in.
+TOLD = {"receipt", "authentication", "authorization"}
+ON = {"on", "true", "yes", "1", "all"}
+# At these the server writes no line about a connection.
+SILENT = ("fatal", "panic")
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -43,8 +59,28 @@ class Connection:
         return dataclasses.asdict(self)
 
 
-def read(lines: t.Iterable[str]) -> set[Connection]:
-    """The connections that were let in, of a log's *lines*: each kind once."""
+def untold(settings: t.Mapping[str, str], *, given: bool) -> str:
+    """Why the log tells nobody who was connected, by the server's *settings*: "" where it does.
+
+    *given*: somebody said where the log is, so that the server's own collector may write it.
+    """
+    value = {name: text or "empty" for name, text in settings.items()}
+    words = {word.strip().lower() for word in settings["log_connections"].split(",")}
+    if not (words & ON or words >= TOLD):
+        return f"log_connections is {value['log_connections']}: set it to 'on' in database_settings"
+    if settings["log_line_prefix"] != PREFIX:
+        return f"log_line_prefix is {settings['log_line_prefix']!r}, and only {PREFIX!r} is understood"
+    if "stderr" not in {word.strip().lower() for word in settings["log_destination"].split(",")}:
+        return f"log_destination is {value['log_destination']}, and only what stderr gets is understood"
+    if settings["log_min_messages"] in SILENT:
+        return f"log_min_messages is {settings['log_min_messages']}, which leaves the logins out"
+    if settings["logging_collector"] != "off" and not given:
+        return "logging_collector is on, so that nobody knows where the log is: say so in audit_server_log"
+    return ""
+
+
+def read(lines: t.Iterable[str], processes: set[int] | None = None) -> set[Connection]:
+    """The connections that were let in, of a log's *lines*: each kind once. Their *processes* are added to that set."""
     found = set()
     received: dict[str, str] = {}
     proved: dict[str, tuple[str, str]] = {}
@@ -52,19 +88,25 @@ def read(lines: t.Iterable[str]) -> set[Connection]:
         match = LINE.fullmatch(line)
         if match is None:
             continue
-        process, what, said = match["process"], match["what"], match["said"]
-        if what == "received":
-            place = RECEIVED.fullmatch(said)
-            received[process] = place["host"] if place else said
-            proved.pop(process, None)
-        elif what == "authenticated":
-            if (proof := AUTHENTICATED.fullmatch(said)) is not None:
-                proved[process] = (proof["identity"], proof["method"])
-        elif (login := AUTHORIZED.fullmatch(said)) is not None:
+        process, rest = match["process"], match["rest"]
+        login = next(filter(None, (shape.fullmatch(rest) for shape in AUTHORIZED)), None)
+        part = SAID.fullmatch(rest)
+        what, said = (part["what"], part["said"]) if part else ("", "")
+        if login is not None or what == "authorized":
+            if processes is not None:
+                processes.add(int(process))
             # Without a proof nobody asked who it was.
             identity, method = proved.pop(process, ("", "trust"))
             address = received.pop(process, "unknown")
-            found.add(Connection(login["role"], login["database"] or "", address, identity, method))
+            # What can't be understood is said as it stands, so that it is nobody's whom the policy knows.
+            role, database = (login["role"], login.groupdict().get("database") or "") if login else (said, "")
+            found.add(Connection(role, database, address, identity, method))
+        elif what == "received":
+            place = RECEIVED.fullmatch(said)
+            received[process] = place["host"] if place else said
+            proved.pop(process, None)
+        elif (proof := AUTHENTICATED.fullmatch(said)) is not None:
+            proved[process] = (proof["identity"] if proof["of"] == "identity" else "", proof["method"])
     return found
 
 

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import re
 import typing as t
 
-from .model import Document, Finding
+from .model import Document, Finding, joined
+from .registry import KINDS
+
+_SOURCES = {kind.id for kind in KINDS}
+_ID = re.compile(r"[a-z][a-z-]*-[0-9a-f]{10}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Deviation:
-    """A finding that is accepted. ``id`` is the finding's own, or its rule's; ``host`` "" is any; the day is the last.
+    """A finding that is accepted. ``id`` is the finding's own, and with it what was seen; the day is the last.
 
-    ``object`` is exactly the finding's.
+    ``object`` is exactly the finding's, and so is ``host``, where it isn't "".
     """
 
     id: str
@@ -25,10 +30,19 @@ class Deviation:
     expires: dt.date
     host: str = ""
 
+    @property
+    def rule(self) -> str:
+        """The rule of the finding."""
+        return self.id.rpartition("-")[0]
+
     def covers(self, finding: Finding) -> bool:
         """Whether *finding* is the one that is meant, today or not."""
-        named = self.id in (finding.id, finding.rule)
-        return named and self.object == finding.object and self.host in ("", finding.host)
+        return self.id == finding.id and self.beside(finding)
+
+    def beside(self, finding: Finding) -> bool:
+        """Whether *finding* is about the same, whatever its value."""
+        same = (self.rule, self.object) == (finding.rule, finding.object)
+        return same and self.host in ("", finding.host)
 
     def over(self, today: dt.date) -> bool:
         """Whether its last day is over."""
@@ -58,6 +72,11 @@ def read_deviations(documents: t.Any) -> tuple[Deviation, ...]:
     for number, one in enumerate(_listed(documents, "audit_accepted"), 1):
         where = f"audit_accepted, entry {number}"
         fields = _fields(one, where, required=("id", "object", "reason", "expires"))
+        if not _ID.fullmatch(fields["id"]):
+            raise ValueError(
+                f"{where}: id must be a finding's own, such as RULE-0123456789, as the report has it: a rule's would "
+                "accept what nobody has seen yet"
+            )
         try:
             expires = dt.date.fromisoformat(fields["expires"])
         except ValueError:
@@ -73,6 +92,33 @@ def read_absences(documents: t.Any) -> tuple[Absence, ...]:
         fields = _fields(one, f"audit_absent, entry {number}", required=("source", "reason"))
         found.append(Absence(fields["source"], fields["reason"], fields["host"]))
     return tuple(found)
+
+
+def read_expected(documents: t.Any) -> dict[str, Document]:
+    """What ``audit_expected`` says, by the id of a source; ValueError names what of it can't be understood."""
+    for source, one in _mapping(documents, "audit_expected").items():
+        if source not in _SOURCES:
+            raise ValueError(f"audit_expected knows no source {source}: it knows {', '.join(sorted(_SOURCES))}")
+        where = f"audit_expected, {source}"
+        for host, own in _mapping(_mapping(one, where).get("hosts", {}), f"{where}, hosts").items():
+            _mapping(own, f"{where}, hosts, {host}")
+    return dict(documents)
+
+
+def of_host(own: t.Mapping[str, Document], said: t.Mapping[str, Document], host: str) -> dict[str, Document]:
+    """What is expected of *host*, by source: its roles' *own*, and what ``audit_expected`` *said* beside it."""
+    found: dict[str, Document] = {}
+    for source in {**own, **said}:
+        more = said.get(source, {})
+        every = {key: value for key, value in more.items() if key != "hosts"}
+        found[source] = joined(joined(every, own.get(source, {})), more.get("hosts", {}).get(host, {}))
+    return found
+
+
+def _mapping(value: t.Any, where: str) -> t.Mapping[str, t.Any]:
+    if not isinstance(value, t.Mapping):
+        raise ValueError(f"{where} must be a mapping")
+    return value
 
 
 def _listed(documents: t.Any, name: str) -> list[t.Any]:

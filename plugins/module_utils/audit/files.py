@@ -43,10 +43,13 @@ def texts(document: Document, folder: Path) -> dict[str, str]:
 
 
 def write(folder: Path, files: t.Mapping[str, str]) -> None:
-    """Put *files* into *folder*, which is made; ValueError where that can't be done."""
+    """Put *files* into *folder*, which is made; ValueError where that can't be done.
+
+    They say where the estate is open: they are for whoever runs the audit, but for the metrics.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"could not make the folder {folder}: {error.strerror}") from error
     for name, text in files.items():
-        replace(folder / name, text.encode())
+        replace(folder / name, text.encode(), mode=0o644 if name == METRICS else 0o600)

@@ -11,12 +11,21 @@ import typing as t
 
 from ..access.audit.findings import SEVERITIES
 from . import grid, history, topology
-from .declared import Absence, Deviation
+from .declared import Absence, Deviation, read_expected
 from .model import ABSENT, CONTROLLER, READ, UNREADABLE, Document, Expected, Finding, Kind, Rule, Source
 from .registry import KINDS, OWN_RULES, rules
 
 OWN_IDS = {rule.id for rule in OWN_RULES}
 UNREAD = "source-unreadable"
+# Of these a host may say that it has none: a container's clock is its machine's, and Grafana may be none's wish.
+# All else is absent where the inventory says so.
+OF_THEMSELVES = ("clock", "dashboards")
+# By its id every rule, with the id of its source.
+Known = t.Mapping[str, tuple[str, Rule]]
+# What an answer that is not what its module says can raise in a judge.
+STRANGE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
+# So many ids stand in one evidence.
+MOST_IDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,18 +79,19 @@ def judge(
     """
     known = rules(kinds)
     for one in deviations:
-        if one.id in OWN_IDS or one.id.rpartition("-")[0] in OWN_IDS:
+        if one.id in OWN_IDS or one.rule in OWN_IDS:
             raise ValueError(f"audit_accepted can't hold {one.id}: what was not seen can't be accepted, only mended")
+    expected = read_expected(expected)
     due = _due(sources, hosts, absences, kinds)
     by_id = {kind.id: kind for kind in kinds}
     found: list[Finding] = []
     seen: list[Source] = []
     drawn: list[Drawn] = []
     for source in due:
-        judged, said, picture = _judged(by_id[source.id], source, Expected(expected.get(source.id, {}), now))
+        judged, said, picture = _judged(by_id[source.id], source, Expected(expected.get(source.id, {}), now), known)
         seen.append(judged)
         drawn.append(picture)
-        found += [_whole(one, known) for one in said]
+        found += said
     found += [_whole(one, known) for one in _unused_absences(absences, seen)]
     kept, accepted = _sorted_out(found, deviations, now.date())
     kept += [_whole(one, known) for one in _about(deviations, found, now.date(), seen, known)]
@@ -119,27 +129,49 @@ def _due(
         asked = {host.name for host in hosts if set(kind.groups) & set(host.groups)}
         asked |= {CONTROLLER} if CONTROLLER in kind.groups else set()
         asked |= {host for id_, host in given if id_ == kind.id}
-        for name in sorted(asked):
-            source = given.get((kind.id, name)) or Source(kind.id, name, UNREADABLE, "nobody looked")
+        nobody = f"no host is in {' or '.join(kind.groups)}, so that nobody was asked"
+        for name in sorted(asked) or ([CONTROLLER] if kind.groups else []):
+            source = given.get((kind.id, name)) or _unread(kind.id, name, "nobody looked" if asked else nobody)
             reason = next((one.reason for one in absences if one.covers(kind.id, name)), "")
+            if source.state == ABSENT and kind.id not in OF_THEMSELVES:
+                source = _unread(kind.id, name, f"it says itself that it is absent ({source.why})")
             # What was read is judged, whatever is declared.
             due.append(Source(kind.id, name, ABSENT, reason) if reason and source.state != READ else source)
     return due
 
 
-def _judged(kind: Kind, source: Source, expected: Expected) -> tuple[Source, list[Finding], Drawn]:
+def _unread(id_: str, host: str, why: str) -> Source:
+    return Source(id_, host, UNREADABLE, why)
+
+
+def _judged(kind: Kind, source: Source, expected: Expected, known: Known) -> tuple[Source, list[Finding], Drawn]:
     """The source as it counts, its findings and pictures: data that can't be understood was not read."""
     if source.state == READ:
         try:
-            return source, list(kind.judge(source, expected)), _drawn(source)
+            said, drawn = [_plain(one) for one in kind.judge(source, expected)], _drawn(source)
         except KeyError as error:
             source = dataclasses.replace(source, state=UNREADABLE, why=f"its answer lacks {error.args[0]}")
-        except (ValueError, TypeError, AttributeError) as error:
+        except STRANGE as error:
             source = dataclasses.replace(source, state=UNREADABLE, why=f"its answer can't be understood: {error}")
+        else:
+            return source, [_whole(one, known) for one in said], drawn
     if source.state == UNREADABLE:
         evidence = f"{kind.title} of {source.host} could not be looked at: {source.why}"
-        return source, [Finding(UNREAD, source.host, f"source {source.id}", evidence)], Drawn()
+        # The reason may be another one in each run: it is the same hole.
+        one = Finding(UNREAD, source.host, f"source {source.id}", evidence, value="")
+        return source, [_whole(one, known)], Drawn()
     return source, [], Drawn()
+
+
+def _plain(one: Finding) -> Finding:
+    """A finding as the reports need it: text throughout; TypeError or ValueError where an answer has made another."""
+    held = dataclasses.asdict(one)
+    texts = [*held.pop("path"), *(value for name, value in held.items() if (name, value) != ("value", None))]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"what it says of {one.rule} is no text")
+    if one.severity and one.severity not in SEVERITIES:
+        raise ValueError(f"the finding {one.id} has the severity {one.severity}: {', '.join(SEVERITIES)} are known")
+    return one
 
 
 def _drawn(source: Source) -> Drawn:
@@ -147,7 +179,7 @@ def _drawn(source: Source) -> Drawn:
     if source.id == "access":
         # Where there is much, the matrix is made on the host and handed over whole.
         given = source.data.get("grid")
-        access = grid.grids(source.data) if given is None else [grid.read(one) for one in given]
+        access = [grid.read(one) for one in (grid.grids(source.data) if given is None else given)]
     return Drawn(
         tuple(topology.links(source)),
         tuple({"host": source.host, **one} for one in access),
@@ -155,13 +187,11 @@ def _drawn(source: Source) -> Drawn:
     )
 
 
-def _whole(one: Finding, known: t.Mapping[str, tuple[str, Rule]]) -> Finding:
+def _whole(one: Finding, known: Known) -> Finding:
     """The finding with its rule's severity, remedy and sentence of the policy where it has none of its own."""
     if one.rule not in known:
         raise ValueError(f"a judge has found {one.rule}, which is no rule of its source")
     rule = known[one.rule][1]
-    if one.severity and one.severity not in SEVERITIES:
-        raise ValueError(f"the finding {one.id} has the severity {one.severity}: {', '.join(SEVERITIES)} are known")
     own = {key: getattr(one, key) or getattr(rule, key) for key in ("severity", "mend", "promise")}
     return dataclasses.replace(one, **own)
 
@@ -196,7 +226,7 @@ def _about(
     found: t.Sequence[Finding],
     today: dt.date,
     seen: t.Sequence[Source],
-    known: t.Mapping[str, tuple[str, Rule]],
+    known: Known,
 ) -> t.Iterator[Finding]:
     """Findings on the deviations themselves."""
     for one in deviations:
@@ -206,14 +236,15 @@ def _about(
             evidence = f"{one.id} on {one.object} was accepted until {one.expires}: {one.reason}"
             yield Finding("expired-deviation", where, about, evidence)
         elif not any(one.covers(each) for each in found) and not _unknowable(one, seen, known):
-            evidence = f"{one.id} on {one.object} is accepted until {one.expires}, and nothing like it was found"
+            instead = " and ".join(sorted(each.id for each in found if one.beside(each))[:MOST_IDS])
+            there = f"what is there now is another, {instead}" if instead else "nothing like it was found"
+            evidence = f"{one.id} on {one.object} is accepted until {one.expires}, and {there}"
             yield Finding("unused-deviation", where, about, evidence)
 
 
-def _unknowable(one: Deviation, seen: t.Sequence[Source], known: t.Mapping[str, tuple[str, Rule]]) -> bool:
+def _unknowable(one: Deviation, seen: t.Sequence[Source], known: Known) -> bool:
     """Whether the source that would say so was not read: then nobody knows whether the deviation is still there."""
-    rule = one.id if one.id in known else one.id.rpartition("-")[0]
-    if rule not in known:
+    if one.rule not in known:
         return False
-    asked = [each for each in seen if each.id == known[rule][0] and one.host in ("", each.host)]
-    return any(each.state != READ for each in asked)
+    asked = [each for each in seen if each.id == known[one.rule][0] and one.host in ("", each.host)]
+    return any(each.state == UNREADABLE for each in asked)

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from .model import Document, Source
 
+# More bytes, or rows, than a file or a table can have.
+MOST = 2**63 - 1
+
 
 def histories(source: Source) -> list[Document]:
     """For each database of a store its ``dumps``, the oldest first; globals and saved rows are none."""
@@ -15,7 +18,7 @@ def histories(source: Source) -> list[Document]:
         {
             "host": source.host,
             "database": database,
-            "dumps": sorted((_dump(one) for one in dumps if one["database"] == database), key=_age),
+            "dumps": sorted((_dump(one) for one in dumps if str(one["database"]) == database), key=_age),
         }
         for database in sorted({str(one["database"]) for one in dumps})
     ]
@@ -23,7 +26,13 @@ def histories(source: Source) -> list[Document]:
 
 def _dump(one: Document) -> Document:
     texts = {key: str(one[key]) for key in ("name", "database", "signer", "received")}
-    return {**texts, **{key: int(one[key]) for key in ("bytes", "raw_bytes", "rows")}, "state": state(one)}
+    return {**texts, **{key: _figure(one[key]) for key in ("bytes", "raw_bytes", "rows")}, "state": state(one)}
+
+
+def _figure(value: object) -> int:
+    if not isinstance(value, int) or not 0 <= value <= MOST:
+        raise ValueError("a dump has a size or rows that are none")
+    return int(value)
 
 
 def _age(one: Document) -> tuple[str, str]:

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import collections
+import ipaddress
 import typing as t
 
+from ..sshd.times import ssh_time
 from .model import Document
 
 # A variable of a host, by its name; a role's default where the inventory says nothing.
@@ -20,15 +22,19 @@ _STORE_UNITS = (
 _ROOTS_FILES = (
     ("/etc/sudoers", "0440"), ("/etc/sudoers.d/taaraxtak-devops", "0440"), ("/etc/ssh/ssh_host_ed25519_key", "0600"),
 )  # fmt: skip
+# Whoever lays settings over one of them opens a way in; those that must run are looked at as such, too.
+_WATCHED = ("nftables.service", "ssh.service")
+_TLS = "/etc/taaraxtak/tls"
 _DRILL_UNITS = ("taaraxtak-drill.socket", "taaraxtak-dumps-drill.timer")
 _NOTHING: dict[str, dict[str, list[t.Any]]] = {
     "accounts": {"logins": []},
+    "certificates": {"files": []},
     "jobs": {"cron": [], "files": []},
     "packages": {"owned": []},
     "secrets": {"files": []},
     "sockets": {"sockets": []},
     "sudo_rules": {"rules": []},
-    "units": {"running": [], "drop_ins": []},
+    "units": {"running": [], "drop_ins": [], "watched": []},
 }
 
 
@@ -38,15 +44,16 @@ def options(expected: t.Mapping[str, t.Mapping[str, t.Any]], variables: Variable
     if "store_hosts" in groups:
         places.append(str(variables("dump_store_folder")))
     if "database_hosts" in groups:
-        places.append("/var/lib/postgresql")
+        places.append(str(variables("database_data_folder")))
     return {
+        "certificates": list(expected["certificates"]["files"]),
         "firewall": {
             "admin_cidrs": variables("host_admin_cidrs"), "ssh_port": int(variables("host_ssh_port")),
             "open": variables("host_open"),
         },
         "paths": [one["path"] for one in expected["secrets"]["files"]],
         "places": places,
-        "units": list(expected["units"]["running"]),
+        "units": sorted({*expected["units"]["running"], *expected["units"]["watched"]}),
     }  # fmt: skip
 
 
@@ -64,6 +71,10 @@ def expectations(
         _database(found, variables)
     if "collector_hosts" in groups:
         _collector(found, variables)
+    if "dashboards_hosts" in groups and variables("dashboards_grafana") != "none":
+        _dashboards(found, variables)
+    if "production_hosts" in groups:
+        _certificates(found, variables, groups)
     if "store_hosts" in groups:
         _store(found, variables, writers)
     found["sshd"]["settings"] = dict(found["sshd"]["settings"])
@@ -73,11 +84,15 @@ def expectations(
 def _host(found: dict[str, Document], variables: Variables) -> None:
     people = variables("host_devops")
     found["accounts"]["logins"] += [one["name"] for one in people]
-    found["sudo_rules"]["rules"] += [{"account": one["name"], "users": ["ALL"], "command": "ALL"} for one in people]
+    found["sudo_rules"]["rules"] += [
+        {"account": one["name"], "users": ["ALL"], "groups": ["ALL"], "command": "ALL"} for one in people
+    ]
     found["keys"]["lines"] |= {one["name"]: list(one["keys"]) for one in people}
     found["sshd"]["settings"]["*"] |= dict(variables("__host_effective"))
     found["sockets"]["sockets"].append({"port": int(variables("host_ssh_port")), "account": "root", "required": True})
     found["packages"]["owned"] += ["/etc/nftables.conf"]
+    found["units"]["running"].append("ssh.service")
+    found["units"]["watched"] += _WATCHED
     found["secrets"]["files"].append({"path": "/etc/shadow", "owner": "root", "group": "shadow", "mode": "0640"})
     found["secrets"]["files"] += [{"path": path, "mode": mode, **_ROOT} for path, mode in _ROOTS_FILES]
 
@@ -88,9 +103,21 @@ def _database(found: dict[str, Document], variables: Variables) -> None:
         {"account": sender, "users": [dumper], "command": '/usr/local/sbin/dump-source ""'}
     )
     command = "/usr/bin/systemd-cat --identifier=dump-send /usr/local/bin/dump-send"
-    found["jobs"]["cron"].append({"account": sender, "command": command})
+    environment = {"SHELL": "/bin/sh", "PATH": "/usr/local/bin:/usr/bin:/bin", "MAILTO": ""}
+    schedule = " ".join(str(variables("backup_schedule")).split())
+    job = {"account": sender, "command": command, "schedule": schedule, "environment": environment}
+    found["jobs"]["cron"].append(job)
     found["sockets"]["sockets"].append({"port": int(variables("database_port")), "account": "postgres"})
-    found["units"]["running"].append("cron.service")
+    told = str(variables("database_service"))
+    # The role's own default is a template.
+    given = "" if "{{" in told else told
+    # An instance is enabled by Debian's own unit for all of them.
+    found["units"]["running"] += ["cron.service", given if given and "@" not in given else "postgresql.service"]
+    found["units"]["watched"] += (
+        [given]
+        if given
+        else [f"postgresql@{version}-{variables('database_cluster')}.service" for version in _versions(variables)]
+    )
     found["secrets"]["files"] += [
         {"path": "/etc/taaraxtak/dump_signing_key", "owner": "root", "group": dumper, "mode": "0440"},
         {"path": "/etc/sudoers.d/taaraxtak-backup", "mode": "0440", **_ROOT},
@@ -98,6 +125,24 @@ def _database(found: dict[str, Document], variables: Variables) -> None:
             {"path": f"/etc/taaraxtak/store_keys/{store['name']}", "owner": "root", "group": sender, "mode": "0440"}
             for store in variables("backup_stores")
         ),
+        *_addresses(variables, "backup_notify", sender),
+    ]
+
+
+def _versions(variables: Variables) -> list[t.Any]:
+    """The server's major version, or those of all Debians where the inventory leaves it to Debian."""
+    told = variables("database_version")
+    return [told] if str(told).isdecimal() else sorted(variables("__database_of_debian").values())
+
+
+def _addresses(variables: Variables, name: str, group: str) -> list[Document]:
+    """The files with the addresses that are told of what goes wrong: who has one can say anything there."""
+    own = variables(name)
+    told = (variables("notify") if own is None else own) or {}
+    return [
+        {"path": f"/etc/taaraxtak/notify.{kind}", "owner": "root", "group": group, "mode": "0640"}
+        for kind in ("url", "ping")
+        if told.get(kind)
     ]
 
 
@@ -110,6 +155,80 @@ def _collector(found: dict[str, Document], variables: Variables) -> None:
         {"path": path, "owner": "root", "group": user, "mode": "0440"}
         for path in ("/opt/taaraxtak/app/config.py", "/etc/taaraxtak/freshness.json")
     ]
+
+
+def _dashboards(found: dict[str, Document], variables: Variables) -> None:
+    folder, unit = "/etc/grafana/secrets", "grafana-server.service"
+    password = not str(variables("dashboards_host")).startswith("/") and not variables("dashboards_client_certificate")
+    names = ["secret_key", "admin_password", *(["password"] if password else [])]
+    found["sockets"]["sockets"].append(
+        {
+            "port": int(variables("dashboards_port")), "account": "grafana",
+            "local": ipaddress.ip_address(variables("dashboards_address")).is_loopback,
+        }
+    )  # fmt: skip
+    found["units"]["running"].append(unit)
+    found["units"]["drop_ins"].append(f"/etc/systemd/system/{unit}.d/taaraxtak.conf")
+    found["secrets"]["files"] += [
+        {"path": folder, "owner": "root", "group": "grafana", "mode": "0750", "kind": "directory"},
+        *(
+            {"path": path, "owner": "root", "group": "grafana", "mode": "0640"}
+            for path in ("/etc/grafana/grafana.ini", *(f"{folder}/{name}" for name in names))
+        ),
+    ]
+    # Not published any more, it is not there.
+    found["packages"]["owned"].append("/etc/nginx/nginx.conf")
+    if _true(variables("dashboards_published")):
+        _published(found, variables)
+
+
+def _published(found: dict[str, Document], variables: Variables) -> None:
+    found["sockets"]["sockets"] += [{"port": port, "account": "root"} for port in (80, 443)]
+    found["units"]["running"].append("nginx.service")
+    folders = [("/etc/nginx/taaraxtak", "0750")]
+    certificate = "/etc/nginx/taaraxtak/*.pem"
+    if variables("dashboards_acme_directory"):
+        found["units"]["running"].append("certbot.timer")
+        folders += [(f"/etc/letsencrypt/{name}", "0700") for name in ("accounts", "archive", "live")]
+        certificate = "/etc/letsencrypt/live/taaraxtak-dashboards/fullchain.pem"
+    found["secrets"]["files"] += [{"path": path, "mode": mode, "kind": "directory", **_ROOT} for path, mode in folders]
+    found["certificates"]["files"].append(certificate)
+
+
+def _certificates(found: dict[str, Document], variables: Variables, groups: t.Sequence[str]) -> None:
+    """By which hosts of production know each other, where it is several."""
+    known = variables("groups")
+    if not set(known["production_hosts"]) - set(known["database_hosts"]):
+        return
+    given = variables("certificates_given")
+    names = [client for client in _clients(variables) if client["group"] in groups]
+    if "database_hosts" in groups:
+        names = [{"role": "server", "account": "postgres"}]
+    for one in names:
+        group = "root" if given else one["account"]
+        path = f"{_TLS}/{one['role']}.key"
+        found["secrets"]["files"].append({"path": path, "owner": one["account"], "group": group, "mode": "0400"})
+    lists = ["ca.crl"] if "database_hosts" in groups and (not given or "crl" in given) else []
+    found["certificates"]["files"] += [
+        f"{_TLS}/{name}" for name in ("ca.crt", *lists, *(f"{one['role']}.crt" for one in names))
+    ]
+
+
+def _clients(variables: Variables) -> list[Document]:
+    """Who comes from where, as the role certificates has it where the inventory says nothing."""
+    told: list[Document] | None = variables("certificates_clients")
+    if told is not None:
+        return told
+    scraper = variables("collector_config")["postgres"].get("user", "scraper")
+    return [
+        {"role": scraper, "group": "collector_hosts", "account": variables("collector_user")},
+        {"role": variables("dashboards_role"), "group": "dashboards_hosts", "account": "grafana"},
+    ]
+
+
+def _true(value: t.Any) -> bool:
+    """As Ansible's filter bool has it."""
+    return str(value).lower() in ("true", "yes", "on", "1")
 
 
 def _store(found: dict[str, Document], variables: Variables, writers: t.Sequence[Document]) -> None:
@@ -128,8 +247,13 @@ def _store(found: dict[str, Document], variables: Variables, writers: t.Sequence
     found["keys"]["machines"][user] = [{**one, "command": f"{command}ssh"} for one in writers]
     for one in variables("dump_store_readers"):
         account = developer if one.get("developer") else reader
-        line = f'restrict,from="{one["from"]}",command="{command}{verbs[account]}" {one["key"]}'
+        ends = f',expiry-time="{ssh_time(one["until"])}"' if one.get("until") else ""
+        line = f'restrict,from="{one["from"]}"{ends},command="{command}{verbs[account]}" {one["key"]}'
         found["keys"]["lines"].setdefault(account, []).append(line)
+    found["jobs"]["schedules"] = {
+        f"taaraxtak-dumps-{name}.timer": [f"OnCalendar={variables(f'dump_store_{name}_schedule')}"]
+        for name in ("check", "drill", "prune")
+    }
     units = [*_STORE_UNITS, *(_DRILL_UNITS if variables("dump_store_drill") else ())]
     found["units"]["running"] += units
     timers = [unit for unit in units if unit.endswith(".timer")]
@@ -140,6 +264,7 @@ def _store(found: dict[str, Document], variables: Variables, writers: t.Sequence
         {"path": f"{folder}/archive", "owner": archiver, "group": f"{user}-list", "mode": "2750", "kind": "directory"},
         {"path": f"{folder}/incoming", "owner": user, "group": archiver, "mode": "2770", "kind": "directory"},
         {"path": "/etc/taaraxtak/dump_signers", "mode": "0644", **_ROOT},
+        *_addresses(variables, "dump_store_notify", archiver),
     ]
 
 

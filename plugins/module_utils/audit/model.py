@@ -59,8 +59,9 @@ class Finding:
 
     ``object`` is what it is about and ``who`` whose it is ("": nobody's); ``what`` the privilege, option or setting;
     ``path`` the steps by which it came about. ``evidence`` holds nothing that changes by itself, such as an age.
-    ``key`` tells findings of one rule, host and object apart; the default is ``who`` and ``what``. ``severity``,
-    ``mend`` and ``promise`` are the rule's own where they are "".
+    ``key`` tells findings of one rule, host and object apart; the default is ``who`` and ``what``. ``value`` is what
+    was seen there: an acceptance is of it alone, and holds no more where it is another; the default is the evidence,
+    which may be too short for it. ``severity``, ``mend`` and ``promise`` are the rule's own where they are "".
     """
 
     rule: str
@@ -74,11 +75,13 @@ class Finding:
     mend: str = ""
     key: str = ""
     promise: str = ""
+    value: str | None = None
 
     @property
     def id(self) -> str:
-        """The same for the same hole in every run: the rule, and a digest of where and whose it is."""
-        text = "\0".join((self.rule, self.host, self.object, self.key or f"{self.who}\0{self.what}"))
+        """The same for the same hole in every run: the rule, and a digest of where and whose it is, and how bad."""
+        value = self.evidence if self.value is None else self.value
+        text = "\0".join((self.rule, self.host, self.object, self.key or f"{self.who}\0{self.what}", value))
         return f"{self.rule}-{hashlib.sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()[:10]}"
 
 
@@ -94,12 +97,17 @@ class Expected:
         return self.values.get(name, default)
 
     def of(self, host: str) -> Expected:
-        """What is expected of *host*: what stands under ``hosts`` by its name; lists have what is said of all, too."""
-        found = dict(self.values)
-        for name, value in self.get("hosts", {}).get(host, {}).items():
-            both = isinstance(value, list) and isinstance(found.get(name), list)
-            found[name] = [*found[name], *value] if both else value
-        return Expected(found, self.now)
+        """What is expected of *host*: what is said of all, and what stands under ``hosts`` by its name."""
+        return Expected(joined(self.values, self.get("hosts", {}).get(host, {})), self.now)
+
+
+def joined(one: t.Any, other: t.Any) -> t.Any:
+    """Both: mappings by their keys, lists one after the other; of anything else it is the *other*."""
+    if isinstance(one, t.Mapping) and isinstance(other, t.Mapping):
+        return {**one, **{key: joined(one[key], value) if key in one else value for key, value in other.items()}}
+    if isinstance(one, list) and isinstance(other, list):
+        return [*one, *(value for value in other if value not in one)]
+    return other
 
 
 # A source's data and what is expected, judged. Nothing is read here; ValueError where the data can't be understood.

@@ -11,11 +11,13 @@ from __future__ import annotations
 from .judges import (
     access,
     accounts,
+    certificates,
     clock,
     dashboards,
     disk,
     dumps,
     firewall,
+    freshness,
     incidents,
     jobs,
     keys,
@@ -27,6 +29,7 @@ from .judges import (
     sessions,
     sockets,
     sshd,
+    stores,
     sudo_rules,
     units,
     upgrades,
@@ -34,10 +37,11 @@ from .judges import (
 from .model import Kind, Rule
 
 KINDS: tuple[Kind, ...] = (
-    access.KIND, server.KIND, sessions.KIND, dumps.KIND, provider.KIND, dashboards.KIND, incidents.KIND,
+    access.KIND, server.KIND, sessions.KIND, freshness.KIND, dumps.KIND, stores.KIND,
+    provider.KIND, dashboards.KIND, incidents.KIND,
     # What host_access_info says of each host.
     accounts.KIND, sudo_rules.KIND, keys.KIND, sshd.KIND, firewall.KIND, sockets.KIND, jobs.KIND, privileged_files.KIND,
-    secrets.KIND, packages.KIND, upgrades.KIND, units.KIND, disk.KIND, clock.KIND,
+    secrets.KIND, certificates.KIND, packages.KIND, upgrades.KIND, units.KIND, disk.KIND, clock.KIND,
 )  # fmt: skip
 
 # The audit's own rules; what they say can be no accepted deviation.

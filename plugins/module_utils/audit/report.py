@@ -138,6 +138,8 @@ def _result(states: set[str]) -> str:
 def _promises(judged: Judged) -> list[Document]:
     """Each sentence of the policy with how many findings are against it, and whether all of its rules were asked."""
     listed = _rules(judged)
+    # On one host is enough: then the sentence is not wholly seen, whatever was found elsewhere.
+    unread = {one.id for one in judged.sources if one.state == UNREADABLE}
     said = []
     for id_, sentence in PROMISES.items():
         own = [one for one in listed if one["promise"] == id_]
@@ -148,7 +150,7 @@ def _promises(judged: Judged) -> list[Document]:
                 "findings": sum(one.promise == id_ for one in judged.findings),
                 "accepted": sum(one.promise == id_ for one, _by in judged.accepted),
                 "rules": len(own),
-                "unread": sum(one["result"] == UNREADABLE for one in own),
+                "unread": sum(one["source"] in unread for one in own),
                 "asked": sum(one["result"] in ("found", "kept") for one in own),
             }
         )

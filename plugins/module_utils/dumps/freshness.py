@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import enum
 import itertools
 import typing as t
 
+from . import finding as about
+from .finding import Finding, Level
 from .incidents import Incident
 from .names import DUMP, GLOBALS, SAVED, DumpName, utc_text
 
@@ -31,17 +32,6 @@ NAMED = 20
 
 # A database, a kind, and the host whose dumps they are.
 Key = tuple[str, str, str]
-
-
-class Level(enum.IntEnum):
-    """How bad it is; the number is the exit status."""
-
-    OK = 0
-    WARNING = 1
-    CRITICAL = 2
-
-    def __str__(self) -> str:
-        return self.name.lower()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,20 +99,6 @@ class Archive:
 
 
 @dataclasses.dataclass(frozen=True)
-class Finding:
-    """One thing that is not as it should be. ``key``: what it is about, without what changes by itself (ages)."""
-
-    level: Level
-    sentence: str
-    key: str = ""
-
-    @property
-    def gist(self) -> str:
-        """The same as long as nothing else went wrong: a sentence without an age is its own."""
-        return self.key or self.sentence
-
-
-@dataclasses.dataclass(frozen=True)
 class Group:
     """The figures of one host's dumps of a database, or of its globals; None where there is no such dump.
 
@@ -157,7 +133,7 @@ class Verdict:
         return {
             "level": str(self.level),
             "at": utc_text(self.at),
-            "findings": [{"level": str(one.level), "sentence": one.sentence} for one in self.findings],
+            "findings": [one.document() for one in self.findings],
             "groups": [
                 {
                     "database": group.database,
@@ -192,7 +168,7 @@ def judge(archive: Archive, limits: Limits, now: dt.datetime) -> Verdict:
             findings += _drill(group, mine, limits, now)
             findings += _losses(mine, archive.incidents, limits, now)
     if not groups:
-        findings.append(Finding(Level.CRITICAL, "there is no archived dump at all"))
+        findings.append(Finding(Level.CRITICAL, "there is no archived dump at all", about=about.MISSING))
     findings += _space(archive.space, groups, limits)
     findings += _waiting(archive.waiting, limits, now)
     findings += [Finding(Level.CRITICAL, sentence) for sentence in archive.wrong]
@@ -230,14 +206,18 @@ def _age(group: Group, limits: Limits, now: dt.datetime) -> t.Iterator[Finding]:
     what = _what(group)
     newest = group.archived
     if newest is None:
-        yield Finding(Level.CRITICAL, f"{what}: there is no archived dump", f"none {what}")
+        yield Finding(
+            Level.CRITICAL, f"{what}: there is no archived dump", f"none {what}", about.MISSING, _where(group)
+        )
         return
     age = now - newest.received
     level = _step(
         age, dt.timedelta(hours=limits.archived_warning_hours), dt.timedelta(hours=limits.archived_critical_hours)
     )
     if level:
-        yield Finding(level, f"{what}: the newest archived dump is {_span(age)} old: {newest.name}", f"old {what}")
+        sentence = f"{what}: the newest archived dump is {_span(age)} old: {newest.name}"
+        steady = f"{what}: the newest archived dump is too old: {newest.name}"
+        yield Finding(level, sentence, f"old {what}", about.OLD, _where(group), steady)
 
 
 def _ahead(group: Group, dumps: list[Dump]) -> t.Iterator[Finding]:
@@ -247,6 +227,8 @@ def _ahead(group: Group, dumps: list[Dump]) -> t.Iterator[Finding]:
             Level.WARNING,
             f"{_what(group)}: {len(dumps)} dumps were received in the future by this clock, so they count for nothing "
             f"(the last, {dumps[-1].name}, at {utc_text(dumps[-1].received)}): its clock was wrong then, or is now",
+            about=about.AHEAD,
+            where=_where(group),
         )
 
 
@@ -261,10 +243,12 @@ def _drill(group: Group, dumps: list[Dump], limits: Limits, now: dt.datetime) ->
     )
     if level and newest is not None:
         sentence = f"{_what(group)}: the newest verified dump is {_span(age)} old: {newest.name}"
-        yield Finding(level, sentence, f"verified {_what(group)}")
+        steady = f"{_what(group)}: the newest verified dump is too old: {newest.name}"
+        yield Finding(level, sentence, f"verified {_what(group)}", about.UNVERIFIED, _where(group), steady)
     elif level:
         sentence = f"{_what(group)}: there are dumps since {_span(age)}, and none of them was verified"
-        yield Finding(level, sentence, f"unverified {_what(group)}")
+        steady = f"{_what(group)}: there are dumps for too long, and none of them was verified"
+        yield Finding(level, sentence, f"unverified {_what(group)}", about.UNVERIFIED, _where(group), steady)
 
 
 def _replays(dumps: list[Dump], limits: Limits, now: dt.datetime) -> t.Iterator[Finding]:
@@ -277,6 +261,8 @@ def _replays(dumps: list[Dump], limits: Limits, now: dt.datetime) -> t.Iterator[
                 Level.CRITICAL,
                 f"{dump.name} was received at {utc_text(dump.received)}, which its own time does not fit: an old dump "
                 "was sent again, or a clock is wrong",
+                about=about.REPLAYED,
+                where=f"dump {dump.name}",
             )
 
 
@@ -293,18 +279,16 @@ def _losses(
         said = {table: _saying(table, before, dump, incidents) for table in fallen}
         unsaid = [table for table in fallen if not said[table]]
         where = f"{dump.name.database}: in {dump.name}, against {before.name} before it,"
-        for table in unsaid[:NAMED]:
-            yield Finding(Level.CRITICAL, f"{where} {_loss(table, before, dump)}, and no incident says why")
+        lost = [f"{_loss(table, before, dump)}, and no incident says why" for table in unsaid[:NAMED]]
         if len(unsaid) > NAMED:
-            yield Finding(Level.CRITICAL, f"{where} {len(unsaid) - NAMED} more tables lost rows or are missing")
+            lost.append(f"{len(unsaid) - NAMED} more tables lost rows or are missing")
         # Where all that shrank was said, the size may be said with it.
         explained = fallen and not unsaid and any(one.tables_dropped for found in said.values() for one in found)
         if dump.raw_bytes * 100 < before.raw_bytes * (100 - limits.drop_percent) and not explained:
-            yield Finding(
-                Level.CRITICAL,
-                f"{where} the text shrank from {before.raw_bytes} to {dump.raw_bytes} bytes, by more than "
-                f"{limits.drop_percent} %",
-            )
+            sizes = f"from {before.raw_bytes} to {dump.raw_bytes} bytes"
+            lost.append(f"the text shrank {sizes}, by more than {limits.drop_percent} %")
+        for what in lost:
+            yield Finding(Level.CRITICAL, f"{where} {what}", about=about.LOST, where=f"dump {dump.name}")
 
 
 def _saying(table: str, before: Dump, dump: Dump, incidents: tuple[Incident, ...]) -> list[Incident]:
@@ -325,21 +309,29 @@ def _space(space: Space, groups: list[Group], limits: Limits) -> t.Iterator[Find
     if space.quota:
         taken = f"the dumps take {space.used} of the {space.quota} bytes that they may"
         if space.used >= space.quota:
-            yield Finding(Level.CRITICAL, f"{taken}: no more are taken in", "quota")
+            steady = "the dumps take all the room that they may: no more are taken in"
+            yield _full(Level.CRITICAL, f"{taken}: no more are taken in", "quota", steady)
         elif space.used + coming > space.quota:
             sentence = f"{taken}, and the next ones may have {coming}: there is no room for them"
-            yield Finding(Level.WARNING, sentence, "quota for the next")
+            steady = "the next dumps have no room in what the dumps may take"
+            yield _full(Level.WARNING, sentence, "quota for the next", steady)
         elif space.used * 100 >= space.quota * limits.quota_warning_percent:
-            yield Finding(Level.WARNING, taken, "quota")
+            steady = f"the dumps take {limits.quota_warning_percent} % or more of what they may"
+            yield _full(Level.WARNING, taken, "quota", steady)
     free = f"{space.free} bytes are free, and {space.reserve} are held in reserve"
     if space.free < space.reserve:
-        yield Finding(Level.CRITICAL, f"{free}: no more are taken in", "free")
+        steady = "less is free than is held in reserve: no more dumps are taken in"
+        yield _full(Level.CRITICAL, f"{free}: no more are taken in", "free", steady)
     elif space.free < space.reserve + 2 * coming:
         # A dump is there twice until the archive has its copy.
         sentence = (
             f"{free}, and the next dumps may need {2 * coming} until they are archived: there is no room for them"
         )
-        yield Finding(Level.WARNING, sentence, "free for the next")
+        yield _full(Level.WARNING, sentence, "free for the next", "the next dumps have no room in what is free")
+
+
+def _full(level: Level, sentence: str, key: str, steady: str) -> Finding:
+    return Finding(level, sentence, key, about.ROOM, steady=steady)
 
 
 def _waiting(waiting: tuple[tuple[str, dt.datetime], ...], limits: Limits, now: dt.datetime) -> t.Iterator[Finding]:
@@ -350,7 +342,8 @@ def _waiting(waiting: tuple[tuple[str, dt.datetime], ...], limits: Limits, now: 
         )
         if level:
             sentence = f"{name} arrived {_span(age)} ago and is not archived: does the archiver run?"
-            yield Finding(level, sentence, f"waiting {name}")
+            steady = f"{name} arrived and is not archived: does the archiver run?"
+            yield Finding(level, sentence, f"waiting {name}", about.WAITING, f"dump {name}", steady)
 
 
 def _incidents(incidents: tuple[Incident, ...], limits: Limits, now: dt.datetime) -> t.Iterator[Finding]:
@@ -361,6 +354,8 @@ def _incidents(incidents: tuple[Incident, ...], limits: Limits, now: dt.datetime
                 Level.WARNING,
                 f"the incident {incident.file} excuses losses until {utc_text(incident.until)}, more than "
                 f"{limits.incident_longest_days} days from now: give it a nearer end",
+                about=about.EXCUSE,
+                where=f"incident {incident.file}",
             )
 
 
@@ -372,6 +367,10 @@ def _step(age: dt.timedelta, warning: dt.timedelta, critical: dt.timedelta) -> L
 def _what(group: Group) -> str:
     what = group.database if group.kind == DUMP else f"the {group.kind} of {group.database}"
     return f"{what} from {group.signer}" if group.several else what
+
+
+def _where(group: Group) -> str:
+    return f"database {_what(group)}" if group.kind == DUMP else _what(group)
 
 
 def _span(age: dt.timedelta) -> str:

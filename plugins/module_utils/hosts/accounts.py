@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import pwd
 import time
 import typing as t
 from pathlib import Path
@@ -14,19 +15,31 @@ from .parsing import accounts as parsing
 
 def look() -> dict[str, t.Any]:
     """Accounts, and the members of groups."""
-    today = int(time.time() // 86400)
     passwd, shadow, group = (_text(f"/etc/{name}") for name in ("passwd", "shadow", "group"))
-    return {"accounts": parsing.accounts(passwd, shadow, today), "groups": parsing.groups(group)}
+    found = parsing.accounts(passwd, shadow, int(time.time() // 86400))
+    found += _elsewhere({(one["name"], one["uid"]) for one in found})
+    return {"accounts": found, "groups": parsing.groups(group, found)}
 
 
 def names() -> list[tuple[str, str]]:
     """Each account's name and home."""
-    return [(fields[0], fields[5]) for fields in _rows() if len(fields) == 7]
+    rows = parsing.rows(_text("/etc/passwd"), 7, "passwd")
+    return list(
+        dict.fromkeys([(row[0], row[5]) for row in rows] + [(one.pw_name, one.pw_dir) for one in pwd.getpwall()])
+    )
 
 
-def _rows() -> list[list[str]]:
-    return [line.split(":") for line in _text("/etc/passwd").splitlines()]
+def _elsewhere(known: set[tuple[str, int]]) -> list[dict[str, t.Any]]:
+    """Accounts of other places, as nsswitch.conf(5) has it: whoever asks the system is told of them too."""
+    return [
+        {
+            "name": one.pw_name, "uid": one.pw_uid, "gid": one.pw_gid, "home": one.pw_dir, "shell": one.pw_shell,
+            "password": "locked", "hash": "", "login": parsing.is_login(one.pw_shell), "expired": False,
+        }
+        for one in pwd.getpwall()
+        if (one.pw_name, one.pw_uid) not in known
+    ]  # fmt: skip
 
 
 def _text(path: str) -> str:
-    return Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+    return Path(path).read_bytes().decode("utf-8", "surrogateescape")

@@ -12,6 +12,7 @@ import typing as t
 
 from . import (
     accounts,
+    certificates,
     clock,
     disk,
     jobs,
@@ -35,6 +36,7 @@ _AT_ONCE = 4
 class Options:
     """What some parts are told."""
 
+    certificates: tuple[str, ...] = ()
     firewall: t.Mapping[str, t.Any] | None = None
     packages: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
@@ -60,6 +62,7 @@ PARTS: dict[str, t.Callable[[Options], dict[str, t.Any]]] = {
     "jobs": lambda _options: jobs.look(),
     "sockets": lambda _options: sockets.look(),
     "firewall": _firewall,
+    "certificates": lambda options: certificates.look(options.certificates),
     "disk": lambda options: disk.look(options.places),
     "clock": lambda _options: clock.look(),
     "secrets": lambda options: secrets.look(options.paths),

@@ -38,7 +38,7 @@ def _tables() -> t.Iterator[dict[str, t.Any]]:
     listed_tables += [f"{_TABLES}/{name}" for name in _names(_TABLES) if cron.read_by_cron(name)]
     for path in listed_tables:
         # a table without a job may get one: its owner and mode count all the same
-        for job in cron.jobs(_text(path)) or [{"schedule": "", "account": "", "command": ""}]:
+        for job in cron.jobs(_text(path)) or [{"schedule": "", "account": "", "command": "", "environment": {}}]:
             yield {"table": path, **_of(path), **job}
 
 
@@ -47,7 +47,8 @@ def _scripts() -> t.Iterator[dict[str, t.Any]]:
         for name in _names(folder):
             if cron.read_by_cron(name):
                 path = f"{folder}/{name}"
-                yield {"table": path, **_of(path), "schedule": folder, "account": "root", "command": path}
+                job = {"schedule": folder, "account": "root", "command": path, "environment": {}}
+                yield {"table": path, **_of(path), **job}
 
 
 def _spooled() -> t.Iterator[dict[str, t.Any]]:
@@ -70,6 +71,9 @@ def _timers() -> list[dict[str, t.Any]]:
         {
             "unit": str(row["unit"]), "starts": str(row.get("activates") or ""),
             "next": int(row.get("next") or 0) // 1_000_000,
+            "schedule": [
+                line for path in files.get(str(row["unit"]), []) if path not in packaged for line in _when(path)
+            ],
             "files": sorted(
                 path
                 for key in ("unit", "activates")
@@ -85,6 +89,12 @@ def _files(unit: dict[str, str]) -> list[str]:
     return [path for path in [unit.get("FragmentPath", ""), *unit.get("DropInPaths", "").split()] if path]
 
 
+def _when(path: str) -> list[str]:
+    """The lines of a timer's file that say when it starts what."""
+    lines = [line.strip() for line in _text(path).split("\n")] if path.endswith((".timer", ".conf")) else []
+    return [line for line in lines if line.startswith("On")]
+
+
 def _of(path: str) -> dict[str, str]:
     state = Path(path).stat()
     return {"owner": user(state.st_uid), "mode": f"{stat.S_IMODE(state.st_mode):04o}"}
@@ -95,4 +105,4 @@ def _names(folder: str) -> list[str]:
 
 
 def _text(path: str) -> str:
-    return Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+    return Path(path).read_bytes().decode("utf-8", "surrogateescape")

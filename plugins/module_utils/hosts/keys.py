@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-import os
+import re
+import socket
 import stat
 import typing as t
 from pathlib import Path
@@ -13,22 +14,31 @@ from pathlib import Path
 from . import accounts, sshd
 from .owners import group, user
 from .parsing.keys import key, lines
+from .reading import OddError, kind, text
 
 STORE_KEYS = Path("/etc/taaraxtak/store_keys")
+# Where they wait that come in the place of those.
+NEXT_KEYS = Path("/etc/taaraxtak/next/store_keys")
+# Of the documentation's networks: nothing is sent there.
+_OUTSIDE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 
 
 def look() -> dict[str, t.Any]:
-    """``keys``: each line; ``files``: each file that has some, with its owner and mode; ``public``: this host's own."""
+    """``keys``: each line; ``files``: each file that has some, with its owner and mode.
+
+    ``public``, ``next``: this host's own, by the store's name; ``addresses``: by which it goes to other hosts.
+    """
     sshd.ask_all()
     read: dict[str, list[str]] = {}
     for name, home in accounts.names():
         for path in _of(name, home):
             read.setdefault(path, []).append(name)
     ignored = {path: name for name, home in accounts.names() for path in _in_home(home) if path not in read}
-    found: dict[str, t.Any] = {"keys": [], "files": [], "public": _public()}
+    found: dict[str, t.Any] = {
+        "keys": [], "files": [], "public": _public(STORE_KEYS), "next": _public(NEXT_KEYS), "addresses": _addresses(),
+    }  # fmt: skip
     for path, names in sorted(read.items()):
-        if os.path.lexists(path):
-            _add(found, path, names, ignored=False)
+        _add(found, path, names, ignored=False)
     for path, name in sorted(ignored.items()):
         _add(found, path, [name], ignored=True)
     for path in sorted(_of_nobody(set(read))):
@@ -36,41 +46,65 @@ def look() -> dict[str, t.Any]:
     return found
 
 
-def _public() -> dict[str, str]:
+def _public(folder: Path) -> dict[str, str]:
     """The keys that this host brings dumps with, by the store's name."""
-    return {
-        path.stem: key(path.read_text(encoding="utf-8").strip())["fingerprint"] for path in STORE_KEYS.glob("*.pub")
-    }
+    return {path.stem: key(text(str(path)).strip())["fingerprint"] for path in sorted(folder.glob("*.pub"))}
+
+
+def _addresses() -> list[str]:
+    """This host's own, one of each family that it has a way out by."""
+    found = []
+    for family, outside in _OUTSIDE:
+        with socket.socket(family, socket.SOCK_DGRAM) as one:
+            try:
+                # of datagrams, this only looks for the way
+                one.connect((outside, 9))
+            except OSError:
+                continue
+            found.append(str(one.getsockname()[0]))
+    return found
 
 
 def _add(found: dict[str, t.Any], path: str, names: t.Sequence[str], *, ignored: bool) -> None:
-    state = Path(path).stat()
-    folder = Path(path).parent.stat()
+    try:
+        state, folder = Path(path).lstat(), Path(path).parent.stat()
+        problem, content = "", text(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OddError as error:
+        problem, content = str(error), ""
     found["files"].append(
         {
             "path": path, "accounts": list(names), "ignored": ignored, "owner": user(state.st_uid),
-            "group": group(state.st_gid), "mode": f"{stat.S_IMODE(state.st_mode):04o}",
-            "folder_owner": user(folder.st_uid), "folder_mode": f"{stat.S_IMODE(folder.st_mode):04o}",
+            "group": group(state.st_gid), "mode": f"{stat.S_IMODE(state.st_mode):04o}", "kind": kind(state.st_mode),
+            "problem": problem, "folder_owner": user(folder.st_uid),
+            "folder_mode": f"{stat.S_IMODE(folder.st_mode):04o}",
         }
     )  # fmt: skip
-    text = Path(path).read_text(encoding="utf-8", errors="surrogateescape")
     for name in names:
-        found["keys"] += [{"account": name, "path": path, "ignored": ignored, **one} for one in lines(text)]
+        found["keys"] += [{"account": name, "path": path, "ignored": ignored, **one} for one in lines(content)]
 
 
 def _of(name: str, home: str) -> list[str]:
     """The files that sshd reads for *name*."""
     words = [word for value in sshd.effective(name).get("authorizedkeysfile", []) for word in value.split()]
-    expanded = [word.replace("%u", name).replace("%h", home).replace("%%", "%") for word in words if word != "none"]
+    known = {"%u": name, "%h": home, "%%": "%"}
+    expanded = [re.sub("%.", lambda match: _known(match.group(), known), word) for word in words if word != "none"]
     return [str(Path(home) / path) for path in expanded]
 
 
+def _known(token: str, known: t.Mapping[str, str]) -> str:
+    if token not in known:
+        raise ValueError(f"sshd looks for keys in a place with {token}, which is not known here")
+    return known[token]
+
+
 def _in_home(home: str) -> list[str]:
-    return sorted(str(path) for path in Path(home, ".ssh").glob("authorized_keys*"))
+    return sorted(str(path) for path in Path(home or "/", ".ssh").glob("authorized_keys*"))
 
 
 def _of_nobody(read: set[str]) -> set[str]:
-    """Files beside those that sshd reads, in folders that hold nothing else: of accounts that are not there."""
+    """What lies beside those that sshd reads, in folders that hold nothing else: of accounts that are not there."""
     names = {name for name, _home in accounts.names()}
     folders = {Path(path).parent for path in read if Path(path).name in names}
     return {str(path) for folder in folders for path in folder.glob("*") if str(path) not in read}

@@ -13,8 +13,11 @@ import typing as t
 PATIENCE_S = 120
 
 
-def run(command: t.Sequence[str], *, statuses: t.Sequence[int] = (0,)) -> str:
-    """What *command* prints; ValueError where it can't be run, hangs, or ends with none of *statuses*."""
+def run(command: t.Sequence[str], *, statuses: t.Sequence[int] = (0,), warned: bool = True) -> str:
+    """What *command* prints; ValueError where it can't be run, hangs, or ends with none of *statuses*.
+
+    Without *warned*, what it says beside that counts as an error too, whatever the status.
+    """
     try:
         done = subprocess.run(  # pylint: disable=ansible-bad-function
             command, stdin=subprocess.DEVNULL, capture_output=True, cwd="/", timeout=PATIENCE_S, check=False,
@@ -22,7 +25,7 @@ def run(command: t.Sequence[str], *, statuses: t.Sequence[int] = (0,)) -> str:
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ValueError(f"{' '.join(command)} can't be run: {error}") from error
-    if done.returncode not in statuses:
+    if done.returncode not in statuses or (done.stderr.strip() and not warned):
         said = (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"])[0]
         raise ValueError(f"{' '.join(command)} ended with {done.returncode}: {said}")
     return os.fsdecode(done.stdout)

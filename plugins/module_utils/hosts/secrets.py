@@ -10,8 +10,10 @@ import stat
 import typing as t
 
 from .owners import group, user
+from .reading import kind
 
-_KINDS = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "link"), (stat.S_ISSOCK, "socket"))
+# Of a folder also what it gives to those that are made in it.
+_LISTS = ("system.posix_acl_access", "system.posix_acl_default")
 
 
 def look(paths: t.Sequence[str]) -> dict[str, t.Any]:
@@ -23,10 +25,10 @@ def _file(path: str) -> dict[str, t.Any]:
     try:
         state = os.lstat(path)
     except FileNotFoundError:
-        return {"path": path, "kind": "nothing", "owner": "", "group": "", "mode": "", "acl": False}
-    kind = next((word for test, word in _KINDS if test(state.st_mode)), "other")
-    acl = "system.posix_acl_access" in os.listxattr(path, follow_symlinks=False)
+        return {"path": path, "kind": "nothing", "owner": "", "group": "", "mode": "", "acl": ""}
+    names = [name for name in os.listxattr(path, follow_symlinks=False) if name in _LISTS]
+    acl = " ".join(f"{name} {os.getxattr(path, name, follow_symlinks=False).hex()}" for name in sorted(names))
     return {
-        "path": path, "kind": kind, "owner": user(state.st_uid), "group": group(state.st_gid),
+        "path": path, "kind": kind(state.st_mode), "owner": user(state.st_uid), "group": group(state.st_gid),
         "mode": f"{stat.S_IMODE(state.st_mode):04o}", "acl": acl,
     }  # fmt: skip

@@ -9,9 +9,9 @@ import typing as t
 from pathlib import Path
 
 from .owners import user
-from .parsing.sockets import listening
+from .parsing.sockets import associations, listening, packets
 
-_TABLES = (("tcp", "tcp"), ("tcp6", "tcp"), ("udp", "udp"), ("udp6", "udp"))
+_TABLES = tuple((f"{name}{six}", name) for name in ("tcp", "udp", "udplite", "raw") for six in ("", "6"))
 
 
 def look() -> dict[str, t.Any]:
@@ -19,9 +19,13 @@ def look() -> dict[str, t.Any]:
     found = []
     for name, protocol in _TABLES:
         path = Path("/proc/net") / name
-        # a kernel without IPv6 has no such tables
+        # a kernel without IPv6, say, has no such tables
         if path.exists():
             found += listening(path.read_text(encoding="ascii"), protocol)
+    for name, read in (("packet", packets), ("sctp/eps", associations)):
+        path = Path("/proc/net") / name
+        if path.exists():
+            found += read(path.read_text(encoding="ascii"))
     programs = _programs({one["inode"] for one in found})
     return {
         "sockets": [

@@ -7,11 +7,22 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
+import glob
+import os
+import stat
 import typing as t
+from pathlib import Path
 
 from ..sshd.effective import read
 from . import accounts
+from .owners import group, user
+from .parsing.sshd import includes, matches
+from .reading import kind, text
 from .running import run
+
+_SETTINGS = "/etc/ssh/sshd_config"
+# sshd goes no deeper.
+_DEEPEST = 16
 
 ANYBODY = "*"
 # Of a documentation's network, so that no rule for an address is meant.
@@ -31,11 +42,43 @@ def ask_all() -> None:
 
 
 def look() -> dict[str, t.Any]:
-    """What it does for anybody, and what else it does for each account."""
+    """What it does for anybody, and what else it does for each account; where it depends on something else.
+
+    ``keys``, ``files``: the keys that this host proves itself by, and the settings' files, with owner and mode.
+    """
     ask_all()
     common = effective(_names()[0])
     differing = {name: _others(effective(name), common) for name in _names()}
-    return {"settings": {ANYBODY: common, **{name: found for name, found in differing.items() if found}}}
+    files = _files(_SETTINGS)
+    keys = {*common.get("hostkey", []), *map(str, Path("/etc/ssh").glob("ssh_host_*_key"))}
+    return {
+        "settings": {ANYBODY: common, **{name: found for name, found in differing.items() if found}},
+        "matches": [{"path": path, "text": words} for path, said in files.items() for words in matches(said)],
+        "keys": [_of(path) for path in sorted(keys) if os.path.lexists(path)],
+        "files": [_of(path) for path in files],
+    }
+
+
+def _files(path: str, depth: int = 0) -> dict[str, str]:
+    """What is in the file and in all that it includes."""
+    if depth > _DEEPEST:
+        raise ValueError(f"{path} is included too deep")
+    found = {path: text(path, follow=True)}
+    for pattern in includes(found[path]):
+        # a relative one is sshd's own folder's
+        for one in sorted(glob.glob(str(Path("/etc/ssh") / pattern))):  # noqa: PTH207
+            if one not in found:
+                found |= _files(one, depth + 1)
+    return found
+
+
+def _of(path: str) -> dict[str, t.Any]:
+    """The file itself: a link says nothing of who can change what it leads to."""
+    state = Path(path).lstat()
+    return {
+        "path": path, "owner": user(state.st_uid), "group": group(state.st_gid), "kind": kind(state.st_mode),
+        "mode": f"{stat.S_IMODE(state.st_mode):04o}",
+    }  # fmt: skip
 
 
 def _names() -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from pathlib import Path
 
+from .digests import digest
 from .parsing.systemd import listed, shown
 from .running import run
 
@@ -28,6 +29,7 @@ def look(watched: t.Sequence[str]) -> dict[str, t.Any]:
             {
                 "unit": name, "active": one["ActiveState"], "enabled": one["UnitFileState"],
                 "result": one.get("Result", ""), "drop_ins": one["DropInPaths"].split(),
+                "contents": {path: digest(path) for path in one["DropInPaths"].split()},
                 "outdated": one["NeedDaemonReload"] == "yes",
             }
             for name, one in zip(watched, answers, strict=True)

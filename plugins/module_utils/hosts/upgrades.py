@@ -18,6 +18,10 @@ _LAST = {"lists": ("update-success-stamp", "update-stamp"), "upgrade": ("unatten
 _TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer")
 # apt would write what it has computed.
 _NO_CACHE = ("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=")
+# What is on hold, kept back because it needs a new package, or given to some hosts first, waits all the same.
+_ALL = ("--ignore-hold", "--with-new-pkgs", "-o", "APT::Get::Always-Include-Phased-Updates=true")
+# So does what a pin keeps away.
+_NO_PINS = ("-o", "Dir::Etc::Preferences=/dev/null", "-o", "Dir::Etc::PreferencesParts=/dev/null")
 _REBOOT = Path("/run/reboot-required")
 
 
@@ -36,7 +40,7 @@ def look() -> dict[str, t.Any]:
         "timers": [{"unit": one["Id"], "active": one["ActiveState"] == "active"} for one in timers],
         "last": {name: _newest(stamps) for name, stamps in _LAST.items()},
         "since": _since(),
-        "pending": security(run(["/usr/bin/apt-get", "--simulate", *_NO_CACHE, "upgrade"])),
+        "pending": security(run(["/usr/bin/apt-get", "--simulate", *_NO_CACHE, *_ALL, *_NO_PINS, "upgrade"])),
         "reboot": _REBOOT.exists(),
     }
 

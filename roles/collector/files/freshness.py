@@ -8,7 +8,7 @@ Reads a JSON file: {"postgres": {keyword arguments of psycopg2.connect},
 Where the connection is by certificates it looks when they end: the collector's, the authority's, the one that the
 server shows. What ends unseen ends all writing.
 Says one sentence for each. Exit status: 0 all fresh, 1 a table is stale or a certificate ends soon, 2 one could not be
-looked at.
+looked at. With --json it is one line, {"why": why nothing was looked at, "outcomes": [each with its words]}.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import psycopg2
 from psycopg2 import sql
 
 FRESH, STALE, UNKNOWN = 0, 1, 2
+WORDS = ("fresh", "stale", "unknown")
 CONFIG = "/etc/taaraxtak/freshness.json"
 # How far the clocks of two hosts may differ. A row beyond that doesn't count: it would hide that no others come.
 AHEAD = "5 minutes"
@@ -39,6 +40,19 @@ class Table(t.NamedTuple):
     table: str
     column: str
     max_age: float
+
+
+class Outcome(t.NamedTuple):
+    """What was found of a table or a certificate; *steady* is the sentence without what time alone changes."""
+
+    status: int
+    about: str
+    sentence: str
+    steady: str
+
+    def document(self) -> dict[str, str]:
+        """It as JSON has it."""
+        return {"about": self.about, "state": WORDS[self.status], "sentence": self.sentence, "steady": self.steady}
 
 
 def read_config(path: str) -> tuple[dict[str, t.Any], list[Table]]:
@@ -90,23 +104,32 @@ def age(connection: t.Any, table: Table) -> tuple[float | None, bool]:
     return None if seconds is None else float(seconds), future
 
 
-def judge(table: Table, seconds: float | None, future: bool) -> tuple[int, str]:
-    """The exit status and the sentence for a table whose newest row up to now is *seconds* old."""
+def judge(table: Table, seconds: float | None, future: bool) -> Outcome:
+    """The outcome for a table whose newest row up to now is *seconds* old."""
     limit = f"the limit is {table.max_age:.0f} s"
     if future:
         limit += "; rows that lie in the future don't count"
+    about = f"table {table.table}"
     if seconds is None:
-        return STALE, f"{table.table} is stale: it has no row{' up to now' if future else ''}; {limit}"
-    verdict = FRESH if seconds <= table.max_age else STALE
-    return verdict, f"{table.table} is {'fresh' if verdict == FRESH else 'stale'}: {seconds:.0f} s old; {limit}"
+        none = f"{table.table} is stale: it has no row{' up to now' if future else ''}; {limit}"
+        return Outcome(STALE, about, none, none)
+    status = FRESH if seconds <= table.max_age else STALE
+    said = f"{table.table} is {WORDS[status]}"
+    return Outcome(status, about, f"{said}: {seconds:.0f} s old; {limit}", f"{said}: {limit}")
 
 
-def look(connection: t.Any, table: Table) -> tuple[int, str]:
+def look(connection: t.Any, table: Table) -> Outcome:
     """`judge`, or why the table could not be looked at."""
     try:
         return judge(table, *age(connection, table))
     except psycopg2.Error as error:
-        return UNKNOWN, f"{table.table} could not be looked at: {str(error).strip().splitlines()[0]}"
+        return unknown(table.table, str(error).strip().splitlines()[0], f"table {table.table}")
+
+
+def unknown(name: str, why: object, about: str) -> Outcome:
+    """That *name* could not be looked at."""
+    said = f"{name} could not be looked at: {why}"
+    return Outcome(UNKNOWN, about, said, said)
 
 
 def openssl(*words: str, given: str = "") -> str:
@@ -115,18 +138,21 @@ def openssl(*words: str, given: str = "") -> str:
     return subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=30).stdout
 
 
-def judge_certificate(name: str, text: str) -> tuple[int, str]:
-    """The exit status and the sentence for the first certificate of *text*."""
+def judge_certificate(name: str, text: str) -> Outcome:
+    """The outcome for the first certificate of *text*."""
+    about = f"certificate {name}"
     said = openssl("x509", "-noout", "-enddate", "-checkend", str(DAYS * 86400), given=text)
     end = said.partition("notAfter=")[2].partition("\n")[0]
     if not end or "Certificate will" not in said:
-        return UNKNOWN, f"{name} could not be looked at: it is no certificate"
+        return unknown(name, "it is no certificate", about)
     if "will not expire" in said:
-        return FRESH, f"{name} is valid until {end}"
-    return STALE, f"{name} ends on {end}, in fewer than {DAYS} days: run playbooks/certificates.yml, or give a new one"
+        valid = f"{name} is valid until {end}"
+        return Outcome(FRESH, about, valid, valid)
+    ends = f"{name} ends on {end}, in fewer than {DAYS} days: run playbooks/certificates.yml, or give a new one"
+    return Outcome(STALE, about, ends, ends)
 
 
-def look_at_certificates(postgres: dict[str, t.Any]) -> t.Iterator[tuple[int, str]]:
+def look_at_certificates(postgres: dict[str, t.Any]) -> t.Iterator[Outcome]:
     """`judge_certificate` for the files that the connection names, and for what the server shows where it has one."""
     for path in (postgres.get("sslcert"), postgres.get("sslrootcert")):
         if not path or path == "system":
@@ -135,7 +161,7 @@ def look_at_certificates(postgres: dict[str, t.Any]) -> t.Iterator[tuple[int, st
             with open(path, encoding="ascii") as file:  # noqa: PTH123 - what JSON has is a text
                 yield judge_certificate(path, file.read())
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            yield UNKNOWN, f"{path} could not be looked at: {error}"
+            yield unknown(path, error, f"certificate {path}")
     host, port = str(postgres.get("host") or "/"), postgres.get("port", 5432)
     if postgres.get("sslrootcert") and not host.startswith("/"):
         at = f"{f'[{host}]' if ':' in host else host}:{port}"
@@ -143,34 +169,43 @@ def look_at_certificates(postgres: dict[str, t.Any]) -> t.Iterator[tuple[int, st
             shown = openssl("s_client", "-starttls", "postgres", "-connect", at)
             yield judge_certificate(f"what {at} shows", shown)
         except (OSError, subprocess.SubprocessError) as error:
-            yield UNKNOWN, f"what {at} shows could not be looked at: {error}"
+            yield unknown(f"what {at} shows", error, f"certificate {at}")
+
+
+def outcomes(postgres: dict[str, t.Any], tables: list[Table]) -> t.Iterator[Outcome]:
+    """Each certificate and each table; psycopg2.Error and TypeError where there is no connection."""
+    yield from look_at_certificates(postgres)
+    connection = psycopg2.connect(**{"connect_timeout": 30, **postgres, "options": SESSION})
+    connection.autocommit = True
+    try:
+        for table in tables:
+            yield look(connection, table)
+    finally:
+        connection.close()
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Say a sentence for each certificate and each table; the worst of them is the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", nargs="?", default=CONFIG, help=f"the JSON file (default: {CONFIG})")
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
     given = parser.parse_args(arguments)
+    found: list[Outcome] = []
+    why = ""
     try:
-        postgres, tables = read_config(given.config)
-        outcomes = list(look_at_certificates(postgres))
-        for _status, sentence in outcomes:
-            print(sentence)
-        connection = psycopg2.connect(**{"connect_timeout": 30, **postgres, "options": SESSION})
+        for one in outcomes(*read_config(given.config)):
+            found.append(one)
+            if not given.json:
+                print(one.sentence)
     except (ValueError, psycopg2.Error) as error:
-        print(f"could not look: {str(error).strip()}")
-        return UNKNOWN
+        why = str(error).strip()
     except TypeError as error:
-        print(f'could not look: "postgres" has what psycopg2.connect does not take: {error}')
-        return UNKNOWN
-    connection.autocommit = True
-    try:
-        for table in tables:
-            outcomes.append(look(connection, table))
-            print(outcomes[-1][1])
-    finally:
-        connection.close()
-    return max(status for status, _sentence in outcomes)
+        why = f'"postgres" has what psycopg2.connect does not take: {error}'
+    if given.json:
+        print(json.dumps({"why": why, "outcomes": [one.document() for one in found]}))
+    elif why:
+        print(f"could not look: {why}")
+    return UNKNOWN if why else max(one.status for one in found)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,11 @@ HOSTS = (
     Host("production", ("collector_hosts", "dashboards_hosts", "database_hosts", "production_hosts"), "192.0.2.10"),
     Host("store", ("store_hosts",), "198.51.100.20"),
 )
-EXPECTED: dict[str, dict[str, t.Any]] = {"dumps": {"databases": ["taaraxtak"]}, "provider": {"labels": ["production"]}}
+EXPECTED: dict[str, dict[str, t.Any]] = {
+    "dumps": {"databases": ["taaraxtak"]},
+    "provider": {"labels": ["production"]},
+    "freshness": {"tables": ["public.w3techs"]},
+}
 EXPECTED |= merged({host.name: hosts.expected(host.groups) for host in HOSTS})
 # 63 bytes, which is as long as a name can be; and names that are markup, a command of a terminal, a turn of direction.
 LONG = "a_table_whose_name_has_as_many_bytes_as_postgresql_lets_it_have"
@@ -121,14 +125,15 @@ def broken(stranger: str = SCRIPT) -> Document:
 
 def dump(number: int, **more: t.Any) -> Document:
     """The dump of a day, *number* days before NOW."""
-    received = NOW - dt.timedelta(days=number, hours=3)
+    received = f"{NOW - dt.timedelta(days=number, hours=3):%Y-%m-%dT%H:%M:%SZ}"
+    verified = more.get("verified", number % 7 == 2)
     return {
-        "name": f"taaraxtak_{received:%Y-%m-%d-%H.%M.%S}.sql.zst", "database": "taaraxtak", "kind": "dump",
-        "encrypted": False, "archived": True, "signed": True, "signer": "production", "verified": number % 7 == 2,
-        "drill": {"ok": True, "problems": []} if number % 7 == 2 else None, "adopted": False,
-        "bytes": 48_000_000 - number * 410_000, "raw_bytes": 310_000_000, "sha256": "0" * 64,
-        "rows": 2_912_345 - number * 23_456, "tables": {}, "started": f"{received:%Y-%m-%dT%H:%M:%SZ}",
-        "received": f"{received:%Y-%m-%dT%H:%M:%SZ}", "age_s": number * 86_400, **more,
+        "name": f"taaraxtak_{received[:10]}-{received[11:19].replace(':', '.')}.sql.zst", "database": "taaraxtak",
+        "kind": "dump", "encrypted": False, "archived": True, "signed": True, "signer": "production",
+        "verified": verified, "drill": {"ok": True, "problems": [], "finished": received} if verified else None,
+        "adopted": False, "bytes": 48_000_000 - number * 410_000, "raw_bytes": 310_000_000, "sha256": "0" * 64,
+        "rows": 2_912_345 - number * 23_456, "tables": {}, "started": received, "received": received,
+        "age_s": number * 86_400, **more,
     }  # fmt: skip
 
 
@@ -137,7 +142,12 @@ def dumps(days: int = 30) -> Document:
     listed = [dump(number) for number in reversed(range(days))]
     newest = {"database": "taaraxtak", "kind": "dump", "signer": "production", "archived": listed[-1]}
     verified = next((one for one in reversed(listed) if one["verified"]), None)
-    return {"dumps": listed, "newest": [{**newest, "verified": verified}], "problems": []}
+    return {"dumps": listed, "newest": [{**newest, "verified": verified}], "problems": [], "verdict": verdict()}
+
+
+def verdict(*findings: Document) -> Document:
+    """The store's own judgement."""
+    return {"level": "critical" if findings else "ok", "at": "", "findings": list(findings), "groups": [], "space": {}}
 
 
 def dashboards() -> Document:
@@ -154,7 +164,8 @@ def server() -> Document:
     """What pg_server_info answers of a server that runs as it should."""
     return {
         "version": "17.6 (Debian 17.6-0+deb13u1)", "installed": "17.6 (Debian 17.6-0+deb13u1)",
-        "login_files": {"different": [], "not_loaded": [], "broken": ""}, "settings": [], "pending_restart": [],
+        "login_files": {"compared": True, "different": [], "not_loaded": [], "broken": "", "contents": {}},
+        "settings": [], "pending_restart": [],
     }  # fmt: skip
 
 
@@ -170,6 +181,12 @@ def sessions(*unexpected: Document) -> Document:
     return {"connected": [login(), *unexpected], "unexpected": list(unexpected)}
 
 
+def freshness(*more: Document, **state: t.Any) -> Document:
+    """What freshness_info answers of a collector that writes."""
+    said = {"state": "fresh", "sentence": "public.w3techs is fresh: 9 s old", "steady": "public.w3techs is fresh"}
+    return {"outcomes": [{"about": "table public.w3techs", **said, **state}, *more]}
+
+
 def provider(**more: t.Any) -> Document:
     """What playbooks/linode.yml reports of an instance that is as it is asked for."""
     return {"version": 1, "hosts": [
@@ -180,7 +197,8 @@ def provider(**more: t.Any) -> Document:
 def sources(**data: Document) -> list[Source]:
     """Every source, well; *data* by id stands in the place of one's own."""
     own = {
-        "access": access(), "server": server(), "sessions": sessions(), "dumps": dumps(), "provider": provider(),
+        "access": access(), "server": server(), "sessions": sessions(), "freshness": freshness(), "dumps": dumps(),
+        "stores": {"stores": [{"name": "store", "kind": "dump_store"}]}, "provider": provider(),
         "dashboards": dashboards(), "incidents": incidents(), **data,
     }  # fmt: skip
     places = {"dumps": "store", "provider": "controller", "incidents": "controller"}
@@ -198,7 +216,8 @@ def judged(
     deviations: t.Sequence[Deviation] = (),
     now: dt.datetime = NOW,
     hosts: t.Sequence[Host] = HOSTS,
+    expected: t.Mapping[str, t.Mapping[str, t.Any]] = EXPECTED,
 ) -> Judged:
     """The estate, judged."""
     found = sources() if given is None else given
-    return judge(found, hosts, now=now, expected=EXPECTED, absences=absences, deviations=deviations)
+    return judge(found, hosts, now=now, expected=expected, absences=absences, deviations=deviations)

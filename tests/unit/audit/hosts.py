@@ -17,6 +17,10 @@ VARIABLES: dict[str, t.Any] = {
     "host_open": [],
     "__host_effective": SSHD,
     "database_port": 5432,
+    "backup_schedule": "0 3 * * *",
+    "dump_store_check_schedule": "hourly",
+    "dump_store_drill_schedule": "weekly",
+    "dump_store_prune_schedule": "daily",
     "backup_dumper": "pgdumper",
     "backup_user": "pgbackup",
     "backup_stores": [{"name": "store"}],
@@ -25,6 +29,27 @@ VARIABLES: dict[str, t.Any] = {
     "dump_store_folder": "/var/lib/taaraxtak-dumps",
     "dump_store_readers": [],
     "dump_store_drill": True,
+    # What vars/audit_host.yml has where the inventory says nothing.
+    "groups": {"production_hosts": ["production"], "database_hosts": ["production"]},
+    "notify": None,
+    "backup_notify": None,
+    "dump_store_notify": None,
+    "database_version": "{{ __database_of_debian[ansible_facts.distribution_major_version] }}",
+    "__database_of_debian": {"12": 15, "13": 17},
+    "database_cluster": "main",
+    "database_data_folder": "/var/lib/postgresql",
+    "database_service": "postgresql@{{ database_version }}-{{ database_cluster }}.service",
+    "certificates_clients": None,
+    "certificates_given": {},
+    "collector_config": {"postgres": {"user": "scraper"}},
+    "dashboards_role": "grafanareader",
+    "dashboards_grafana": "none",
+    "dashboards_published": False,
+    "dashboards_address": "127.0.0.1",
+    "dashboards_port": 3000,
+    "dashboards_host": "/var/run/postgresql",
+    "dashboards_client_certificate": "",
+    "dashboards_acme_directory": "",
 }
 PRODUCTION = ("collector_hosts", "dashboards_hosts", "database_hosts", "production_hosts")
 SEND = "/usr/bin/systemd-cat --identifier=dump-send /usr/local/bin/dump-send"
@@ -32,7 +57,9 @@ SEND = "/usr/bin/systemd-cat --identifier=dump-send /usr/local/bin/dump-send"
 
 def expected(groups: t.Sequence[str] = PRODUCTION) -> dict[str, Document]:
     """By source."""
-    return expectations(VARIABLES.__getitem__, groups, [{"name": "production", "fingerprint": "SHA256:x"}])
+    return expectations(
+        VARIABLES.__getitem__, groups, [{"name": "production", "fingerprint": "SHA256:x", "from": ["192.0.2.10"]}]
+    )
 
 
 def account(name: str, uid: int = 999, **more: t.Any) -> Document:
@@ -56,14 +83,19 @@ def key(name: str, **more: t.Any) -> Document:
 def key_file(name: str, **more: t.Any) -> Document:
     return {
         "path": f"/etc/ssh/devops_keys/{name}", "accounts": [name], "ignored": False, "owner": "root", "group": "root",
-        "mode": "0644", "folder_owner": "root", "folder_mode": "0755", **more,
+        "mode": "0644", "folder_owner": "root", "folder_mode": "0755",
+        "kind": "file", "problem": "", **more,
     }  # fmt: skip
+
+
+def ssh_file(path: str, mode: str = "0644", **more: t.Any) -> Document:
+    return {"path": path, "owner": "root", "group": "root", "kind": "file", "mode": mode, **more}
 
 
 def job(command: str, **more: t.Any) -> Document:
     return {
         "table": "/etc/cron.d/x", "owner": "root", "mode": "0644", "schedule": "0 3 * * *", "account": "root",
-        "command": command, "package": False, **more,
+        "command": command, "environment": {}, "package": False, **more,
     }  # fmt: skip
 
 
@@ -74,6 +106,7 @@ def socket(port: int, name: str, address: str = "0.0.0.0", **more: t.Any) -> Doc
 def unit(name: str, **more: t.Any) -> Document:
     return {
         "unit": name, "active": "active", "enabled": "enabled", "result": "success", "drop_ins": [],
+        "contents": {},
         "outdated": False, **more,
     }  # fmt: skip
 
@@ -114,22 +147,40 @@ def parts(groups: t.Sequence[str] = PRODUCTION) -> dict[str, Document]:
             ],
             "groups": {"ssl-cert": ["postgres"]},
         },
+        "certificates": {
+            "files": [
+                {"asked": path, "path": path, "ends": "2027-11-23T00:00:00+00:00", "problem": ""}
+                for path in ("/etc/taaraxtak/tls/ca.crt", *wanted["certificates"]["files"])
+            ],
+        },
         "clock": {"synchronised": True, "timezone": "Etc/UTC"},
         "disk": {"places": [{"path": "/", "bytes_free": 1, "percent_free": 61.5, "percent_inodes_free": 98.0}]},
         "firewall": {"differs": [], "pending": False, "other_tables": []},
         "jobs": {
-            "cron": [job("run-parts x", package=True), *([job(SEND, account="pgbackup")] if database else [])],
-            "timers": [{"unit": "x.timer", "starts": "x.service", "next": 1, "files": wanted["jobs"]["files"]}],
+            "cron": [
+                job("run-parts x", package=True),
+                *(job(SEND, account="pgbackup", environment=one["environment"]) for one in wanted["jobs"]["cron"]),
+            ],
+            "timers": [
+                {
+                    "unit": "x.timer", "starts": "x.service", "next": 1, "schedule": [],
+                    "files": wanted["jobs"]["files"],
+                }
+            ],
             "at": [], "linger": [],
         },
-        "keys": {"keys": [key("alice"), *machines], "files": [key_file("alice")], "public": {"store": "SHA256:x"}},
+        "keys": {
+            "keys": [key("alice"), *machines], "files": [key_file("alice")], "public": {"store": "SHA256:x"},
+            "next": {}, "addresses": ["192.0.2.10"],
+        },
         "packages": {
             "versions": [{"name": "postgresql-17", "installed": "17.6-0+deb13u1", "candidate": "17.6-0+deb13u1"}],
-            "changed": [{"path": "/etc/nftables.conf", "configuration": True, "missing": False}],
+            "changed": [{"path": "/etc/nftables.conf", "configuration": True, "missing": False, "digest": "x"}],
+            "unverified": [],
         },
         "privileged_files": {"files": [privileged("/usr/bin/su", "4755")]},
         "secrets": {
-            "files": [{"kind": "file", "acl": False, **one} for one in wanted["secrets"]["files"]],
+            "files": [{"kind": "file", "acl": "", **one} for one in wanted["secrets"]["files"]],
         },
         "sockets": {
             "sockets": [
@@ -137,8 +188,13 @@ def parts(groups: t.Sequence[str] = PRODUCTION) -> dict[str, Document]:
                 *([socket(5432, "postgres", "127.0.0.1")] if database else []),
             ],
         },
-        "sshd": {"settings": settings},
-        "sudo_rules": {"installed": True, "rules": [rule("alice"), *([DUMPS_RULE] if database else [])]},
+        "sshd": {
+            "settings": settings, "matches": [],
+            "keys": [ssh_file("/etc/ssh/ssh_host_rsa_key", "0600")], "files": [ssh_file("/etc/ssh/sshd_config")],
+        },
+        "sudo_rules": {
+            "installed": True, "rules": [rule("alice", groups=["ALL"]), *([DUMPS_RULE] if database else [])],
+        },
         "units": {
             "failed": [], "units": [unit(name) for name in wanted["units"]["running"]], "core_limit": "0",
             "suid_dumpable": "0",

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
-from ansible_collections.taaraxtak.production.plugins.module_utils.audit.connections import Connection, allowed, read
+from ansible_collections.taaraxtak.production.plugins.module_utils.audit.connections import (
+    Connection,
+    allowed,
+    read,
+    untold,
+)
 
 PROOF = 'connection authenticated: identity="{}" method={} (pg_hba.conf:3)'
 AT = "2026-11-23 17:41:24.123 UTC"
@@ -40,6 +45,104 @@ def test_a_login_by_tls_has_its_address():
     found = read(lines("grafanareader", "CN=grafanareader", host="192.0.2.7 port=5123", method="cert",
                        more=" SSL enabled (protocol=TLSv1.3, cipher=x, bits=256)"))  # fmt: skip
     assert found == {Connection("grafanareader", "taaraxtak", "192.0.2.7", "CN=grafanareader", "cert")}
+
+
+@pytest.mark.parametrize("role", ["John Doe", "a  b", "x LOG:", "x@y", " ", "x" * 63])
+def test_a_name_with_blanks_hides_nobody(role):
+    assert read(lines(role, "mallory")) == {Connection(role, "taaraxtak", "[local]", "mallory", "peer")}
+
+
+@pytest.mark.parametrize(
+    "role",
+    [
+        "scraper database=taaraxtak application_name=",
+        "x LOG:  connection authorized: user=scraper database=taaraxtak",
+        "x LOG:  connection received: host=[local]",
+        "x@y LOG:  connection",
+        "scraper SSL enabled (",
+        "scraper application_name=",
+    ],
+)
+def test_a_name_that_reads_as_another_s_login_is_none_that_the_policy_lets_in(role):
+    found = read(lines(role, "mallory"))
+    assert found
+    assert not any(allowed(one, POLICY) for one in found)
+
+
+def test_a_line_as_long_as_a_statement_takes_no_time():
+    lines = [f"{AT} [7] {'@' * 100_000} LOG:  connection authorized: user=", f"{AT} [7] {'A:  @ LOG:  ' * 50_000}"]
+    assert [one.role for one in read(lines * 20)] == ["user="]
+
+
+def test_what_a_program_calls_itself_is_no_name_of_a_role():
+    more = " application_name=x database=y LOG:  connection authorized: user=dba SSL enabled ()"
+    assert {one.role for one in read(lines("scraper", "collector", more=more))} == {"scraper"}
+
+
+def test_from_17_on_a_login_without_a_proof_has_a_line_of_its_own():
+    first, _proof, last = lines("scraper", "collector")
+    trust = f'{AT} [7] scraper@taaraxtak LOG:  connection authenticated: user="scraper" method=trust (pg_hba.conf:1)'
+    assert read([first, trust, last]) == {Connection("scraper", "taaraxtak", "[local]", "", "trust")}
+
+
+def test_a_replication_is_a_login_too():
+    first, proof, last = lines("scraper", "collector")
+    last = last.replace("connection authorized", "replication connection authorized").replace(" database=taaraxtak", "")
+    last = last.replace("scraper@taaraxtak", "scraper@[unknown]")
+    assert read([first, proof, last]) == {Connection("scraper", "", "[local]", "collector", "peer")}
+
+
+def test_the_time_s_zone_may_be_any():
+    assert read([one.replace("UTC", "Europe/Berlin") for one in lines("scraper", "collector")])
+
+
+LOGGING = {
+    "log_connections": "on",
+    "log_line_prefix": "%m [%p] %q%u@%d ",
+    "logging_collector": "off",
+    "log_destination": "stderr",
+    "log_min_messages": "warning",
+}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"log_connections": "receipt, authentication,Authorization"},
+        {"log_connections": "ALL"},
+        {"log_connections": "all,setup_durations"},
+        {"log_connections": "1"},
+        {"log_destination": "csvlog, stderr"},
+        {"log_min_messages": "log"},
+        {"logging_collector": "on", "given": True},
+    ],
+)
+def test_a_log_that_tells_everything(more):
+    given = more.pop("given", False)
+    assert untold({**LOGGING, **more}, given=given) == ""
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"log_connections": "off"}, "log_connections is off"),
+        ({"log_connections": ""}, "log_connections is empty"),
+        ({"log_connections": "receipt,authorization"}, "log_connections is receipt,authorization"),
+        ({"log_connections": "authorization"}, "log_connections is authorization"),
+        ({"log_connections": "setup_durations"}, "log_connections is setup_durations"),
+        ({"log_line_prefix": "%t "}, "log_line_prefix is '%t '"),
+        ({"log_line_prefix": ""}, "log_line_prefix is ''"),
+        ({"logging_collector": "on"}, "logging_collector is on"),
+        ({"log_destination": "syslog"}, "log_destination is syslog"),
+        ({"log_destination": "csvlog"}, "log_destination is csvlog"),
+        ({"log_destination": ""}, "log_destination is empty"),
+        ({"log_min_messages": "fatal"}, "log_min_messages is fatal"),
+        ({"log_min_messages": "panic"}, "log_min_messages is panic"),
+    ],
+)
+def test_a_log_that_does_not_tell_everything_is_not_one_without_logins(more, why):
+    assert why in untold({**LOGGING, **more}, given=False)
 
 
 def test_two_that_come_at_once_are_told_apart_by_their_process():

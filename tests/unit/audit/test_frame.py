@@ -17,6 +17,7 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.audit.grid im
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.model import Source, read_source
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.report import status
 from ansible_collections.taaraxtak.production.tests.unit.audit.estates import (
+    HOSTS,
     NOW,
     broken,
     dashboards,
@@ -27,13 +28,14 @@ from ansible_collections.taaraxtak.production.tests.unit.audit.estates import (
 
 EDITED = {**dashboards(), "updated": ["ooni"], "equal": False}
 DAY = NOW.date()
+EDITED_ID = judged(sources(dashboards=EDITED)).findings[0].id
 
 
 def rules(done: Judged) -> list[tuple[str, str]]:
     return [(one.rule, one.host) for one in done.findings]
 
 
-def deviation(id_: str = "dashboard-edited", about: str = "dashboard ooni", days: int = 0, host: str = "") -> Deviation:
+def deviation(id_: str = EDITED_ID, about: str = "dashboard ooni", days: int = 0, host: str = "") -> Deviation:
     return Deviation(id_, about, "known", DAY + dt.timedelta(days=days), host)
 
 
@@ -97,6 +99,28 @@ def test_a_source_is_absent_for_a_reason_and_no_finding():
     assert status(done, "low") == 0
 
 
+def told_absent(id_, host="production"):
+    given = [one for one in sources() if (one.id, one.host) != (id_, host)]
+    return [*given, Source(id_, host, "absent", "I have none")]
+
+
+@pytest.mark.parametrize(("id_", "found"), [("dashboards", []), ("clock", []), ("access", [1]), ("firewall", [1])])
+def test_what_says_of_itself_that_it_is_absent_is_not_believed_but_where_that_may_be(id_, found):
+    done = judged(told_absent(id_))
+    assert [one.rule for one in done.findings] == ["source-unreadable" for _ in found]
+    assert judged(told_absent(id_), absences=[Absence(id_, "so it is", "production")]).findings == ()
+
+
+def test_what_no_host_is_asked_for_is_not_clean():
+    """An inventory without a group asks nobody for what its hosts would have said."""
+    hosts = [dataclasses.replace(one, groups=tuple(set(one.groups) - {"dashboards_hosts"})) for one in HOSTS]
+    given = [one for one in sources() if one.id != "dashboards"]
+    (found,) = judged(given, hosts=hosts).findings
+    assert found.rule == "source-unreadable"
+    assert "no host is in dashboards_hosts" in found.evidence
+    assert judged(given, hosts=hosts, absences=[Absence("dashboards", "no Grafana here")]).findings == ()
+
+
 def test_of_another_host_a_declaration_says_nothing():
     given = [one for one in sources() if one.id != "dashboards"]
     done = judged(given, absences=[Absence("dashboards", "no Grafana here yet", "store")])
@@ -121,7 +145,15 @@ def test_from_the_next_day_it_counts_again_and_says_so():
     assert done.accepted == ()
 
 
-@pytest.mark.parametrize("one", [deviation(about="dashboard other"), deviation(host="store"), deviation("dashboard")])
+@pytest.mark.parametrize(
+    "one",
+    [
+        deviation(about="dashboard other"),
+        deviation(host="store"),
+        deviation("dashboard-edited"),
+        deviation("dashboard-edited-0123456789"),
+    ],
+)
 def test_a_deviation_of_something_else_accepts_nothing_and_is_unused(one):
     done = judged(sources(dashboards=EDITED), deviations=[one])
     assert sorted(each.rule for each in done.findings) == ["dashboard-edited", "unused-deviation"]
@@ -138,7 +170,7 @@ def test_where_the_source_was_not_read_nobody_knows_whether_a_deviation_is_unuse
     assert [one.rule for one in done.findings] == ["source-unreadable"]
 
 
-@pytest.mark.parametrize("id_", ["source-unreadable", "source-unreadable-0123456789", "expired-deviation"])
+@pytest.mark.parametrize("id_", ["source-unreadable", "source-unreadable-0123456789", "expired-deviation-0123456789"])
 def test_what_was_not_seen_can_not_be_accepted(id_):
     with pytest.raises(ValueError, match="only mended"):
         judged(deviations=[deviation(id_, "source dumps")])
@@ -177,7 +209,7 @@ def test_a_source_is_read_or_refused_in_a_sentence(document, said):
             read_source(document)
 
 
-GOOD = {"id": "a", "object": "b", "reason": "c", "expires": "2027-01-31"}
+GOOD = {"id": "dashboard-edited-0123456789", "object": "b", "reason": "c", "expires": "2027-01-31"}
 
 
 def test_a_day_is_read_as_yaml_has_it():

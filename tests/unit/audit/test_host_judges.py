@@ -27,7 +27,8 @@ from ansible_collections.taaraxtak.production.tests.unit.audit.hosts import (
 
 Part = dict[str, t.Any]
 OTHER = "SHA256:another"
-LINE = {"unit": "x.timer", "starts": "x.service", "next": 1}
+OVER = "/etc/systemd/system/x.d/y.conf"
+LINE = {"unit": "x.timer", "starts": "x.service", "next": 1, "schedule": []}
 
 
 def more(part: str, field: str, *added: t.Any) -> tuple[str, Part]:
@@ -62,7 +63,8 @@ def changed(part: str, field: str, number: int, **values: t.Any) -> tuple[str, P
         # The same command with one more option is another rule.
         (changed("sudo_rules", "rules", 1, options=["!authenticate", "setenv"]), ["sudo-missing", "sudo-unknown"]),
         (changed("sudo_rules", "rules", 1, users=["root"]), ["sudo-missing", "sudo-unknown"]),
-        (other("sudo_rules", rules=[rule("alice")]), ["sudo-missing"]),
+        (changed("sudo_rules", "rules", 1, groups=["root"]), ["sudo-missing", "sudo-unknown"]),
+        (other("sudo_rules", rules=[rule("alice", groups=["ALL"])]), ["sudo-missing"]),
         (more("keys", "keys", key("alice", fingerprint=OTHER)), ["key-unknown"]),
         (more("keys", "keys", key("postgres")), ["key-unknown"]),
         (changed("keys", "keys", 0, options=['command="x"']), ["key-missing", "key-unknown"]),
@@ -70,6 +72,8 @@ def changed(part: str, field: str, number: int, **values: t.Any) -> tuple[str, P
         (more("keys", "keys", key("alice", ignored=True, path="/home/alice/.ssh/authorized_keys")), ["key-ignored"]),
         (more("keys", "keys", key("alice", problem="it is no key", fingerprint="")), ["key-unreadable"]),
         (other("keys", files=[key_file("alice", mode="0664")]), ["key-writable"]),
+        (other("keys", files=[key_file("alice", mode="0777", kind="link", problem="it is a link")]), ["key-file-odd"]),
+        (more("keys", "files", key_file("bob", kind="pipe", problem="it is a pipe", ignored=True)), ["key-file-odd"]),
         (other("keys", files=[key_file("alice", folder_owner="alice")]), ["key-writable"]),
         (
             other(
@@ -82,6 +86,11 @@ def changed(part: str, field: str, number: int, **values: t.Any) -> tuple[str, P
             ["sshd-setting"],
         ),
         (other("sshd", settings={**parts()["sshd"]["settings"], "bob": {"banner": ["none"]}}), []),
+        (more("sshd", "matches", {"path": "/etc/ssh/sshd_config", "text": "LocalPort 2222"}), ["sshd-match"]),
+        (changed("sshd", "keys", 0, mode="0640"), ["sshd-file-open"]),
+        (changed("sshd", "keys", 0, owner="alice"), ["sshd-file-open"]),
+        (changed("sshd", "files", 0, mode="0664"), ["sshd-file-open"]),
+        (changed("sshd", "files", 0, kind="link"), ["sshd-file-open"]),
         (
             other("firewall", differs=[{"what": "table inet taaraxtak, loaded", "more": ["accept"], "lacks": []}]),
             ["firewall-differs"],
@@ -92,11 +101,17 @@ def changed(part: str, field: str, number: int, **values: t.Any) -> tuple[str, P
         # The right port, and another account behind it.
         (changed("sockets", "sockets", 3, account="collector"), ["socket-unknown"]),
         (changed("sockets", "sockets", 2, address="0.0.0.0"), ["socket-unknown"]),  # noqa: S104
+        (more("sockets", "sockets", socket(1, "root", protocol="raw")), ["socket-unknown"]),
+        (more("sockets", "sockets", socket(9, "root", "every interface", protocol="sctp")), ["socket-unknown"]),
+        (more("sockets", "sockets", socket(3, "root", "interface 2", protocol="packet")), ["socket-unknown"]),
+        (more("sockets", "sockets", socket(0x88CC, "systemd-network", "interface 2", protocol="packet")), []),
         (other("sockets", sockets=[]), ["socket-missing"]),
         (more("jobs", "cron", job("id")), ["cron-unknown"]),
         (more("jobs", "cron", job("id", package=True)), []),
         (changed("jobs", "cron", 1, command=""), ["cron-missing"]),
         (changed("jobs", "cron", 1, mode="0666"), ["cron-writable"]),
+        (changed("jobs", "cron", 1, schedule="0 0 31 2 *"), ["cron-changed"]),
+        (changed("jobs", "cron", 1, environment={"SHELL": "/tmp/x"}), ["cron-changed"]),
         (changed("jobs", "cron", 1, owner="pgbackup"), ["cron-writable"]),
         (more("jobs", "timers", {**LINE, "files": ["/etc/systemd/system/oops.timer"]}), ["timer-unknown"]),
         (more("jobs", "at", "a1"), ["at-job"]),
@@ -112,29 +127,44 @@ def changed(part: str, field: str, number: int, **values: t.Any) -> tuple[str, P
         (changed("secrets", "files", 0, mode="0644"), ["secret-open"]),
         (changed("secrets", "files", 0, kind="link"), ["secret-open"]),
         (changed("secrets", "files", 0, kind="nothing"), ["secret-missing"]),
-        (changed("secrets", "files", 0, acl=True), ["secret-acl"]),
+        (changed("secrets", "files", 0, acl="system.posix_acl_access 02"), ["secret-acl"]),
         (changed("packages", "versions", 0, candidate="17.7-0+deb13u1"), ["version-old"]),
         (
-            more("packages", "changed", {"path": "/usr/bin/su", "configuration": False, "missing": False}),
+            more(
+                "packages", "changed", {"path": "/usr/bin/su", "configuration": False, "missing": False, "digest": "x"}
+            ),
             ["package-file-changed"],
         ),
         (
-            more("packages", "changed", {"path": "/etc/x", "configuration": True, "missing": False}),
+            more("packages", "changed", {"path": "/etc/x", "configuration": True, "missing": False, "digest": "x"}),
             ["package-configuration-changed"],
         ),
-        (more("packages", "changed", {"path": "/usr/share/doc/x", "configuration": False, "missing": True}), []),
+        (
+            more(
+                "packages",
+                "changed",
+                {"path": "/usr/share/doc/x", "configuration": False, "missing": True, "digest": ""},
+            ),
+            [],
+        ),
+        (other("packages", unverified=["coreutils"]), ["package-unverified"]),
         (other("upgrades", upgrade=False), ["upgrades-off"]),
         (other("upgrades", last={"lists": "2026-11-01T00:00:00+00:00", "upgrade": ""}), ["upgrades-late"]),
         (other("upgrades", last={"lists": "", "upgrade": ""}, since="2026-11-22T00:00:00+00:00"), []),
         (other("upgrades", pending=["openssl"]), ["security-pending"]),
         (other("upgrades", pending=["openssl"], since="2026-11-22T00:00:00+00:00"), []),
+        (other("upgrades", pending=["openssl"], since="2099-11-22T00:00:00+00:00"), ["security-pending"]),
+        (other("upgrades", last={"lists": "2099-11-01T00:00:00+00:00", "upgrade": ""}), ["upgrades-late"]),
         (other("upgrades", reboot=True), ["restart-due"]),
         (other("units", failed=["x.service"]), ["unit-failed"]),
         (changed("units", "units", 0, active="inactive"), ["unit-stopped"]),
         (changed("units", "units", 0, enabled="disabled"), ["unit-stopped"]),
-        (changed("units", "units", 0, drop_ins=["/etc/systemd/system/x.d/y.conf"]), ["unit-override"]),
+        (changed("units", "units", 0, drop_ins=[OVER], contents={OVER: "x"}), ["unit-override"]),
         (other("units", core_limit="infinity"), ["core-dumps"]),
         (other("units", suid_dumpable="2"), ["core-dumps"]),
+        (changed("certificates", "files", 0, ends="2026-12-14T06:00:00+00:00"), ["certificate-ends"]),
+        (changed("certificates", "files", 0, ends="2026-12-14T07:00:00+00:00"), []),
+        (changed("certificates", "files", 0, ends="", problem="it is not there"), ["certificate-missing"]),
         (changed("disk", "places", 0, percent_free=9.9), ["disk-full"]),
         (changed("disk", "places", 0, percent_inodes_free=1.0), ["inodes-full"]),
         (other("clock", synchronised=False), ["clock-adrift"]),
@@ -148,11 +178,15 @@ def test_each_rule_is_found_by_what_it_is_about(given, found):
 def test_every_rule_of_a_host_has_its_case():
     rules = {one.id for kind in KINDS if kind.of_host for one in kind.rules}
     cases = test_each_rule_is_found_by_what_it_is_about.pytestmark[0].args[1]
-    assert {rule_ for _given, found in cases for rule_ in found} == rules
+    # A test of its own has it, on the store.
+    assert {rule_ for _given, found in cases for rule_ in found} | {"timer-changed"} == rules
 
 
 def test_every_part_of_the_answer_has_its_judge():
     assert {kind.id for kind in KINDS if kind.of_host} == set(parts())
+
+
+COMMAND = 'command="/usr/local/bin/dump-store ssh"'
 
 
 def machine(**more_: t.Any) -> Part:
@@ -168,6 +202,10 @@ def machine(**more_: t.Any) -> Part:
         ([machine(options=['command="/usr/local/bin/dump-store ssh"'])], ["key-missing", "key-unknown"]),
         ([machine(options=["restrict", 'command="/bin/sh"'])], ["key-missing", "key-unknown"]),
         ([machine(), machine()], ["key-unknown"]),
+        # From elsewhere, or from anywhere.
+        ([machine(options=["restrict", COMMAND])], ["key-missing", "key-unknown"]),
+        ([machine(options=["restrict", COMMAND, 'from="192.0.2.11"'])], ["key-missing", "key-unknown"]),
+        ([machine(options=["restrict", COMMAND, 'from="192.0.2.10"', 'from="*"'])], ["key-missing", "key-unknown"]),
         ([], ["key-missing"]),
     ],
 )
@@ -177,6 +215,15 @@ def test_a_writer_of_the_store_has_one_key_that_does_one_thing(keys, found):
         if (source.id, source.host) == ("keys", "store"):
             source.data["keys"] = [key("alice"), *keys]
     assert sorted(one.rule for one in judged(well).findings) == found
+
+
+def test_a_timer_of_a_role_starts_when_the_role_says():
+    well = sources()
+    for source in well:
+        if (source.id, source.host) == ("jobs", "store"):
+            line = {"unit": "taaraxtak-dumps-check.timer", "starts": "x", "next": 1, "files": []}
+            source.data["timers"] = [{**line, "schedule": ["OnCalendar=yearly"]}]
+    assert [one.rule for one in judged(well).findings] == ["timer-changed"]
 
 
 def test_a_host_is_asked_for_every_file_and_unit_that_something_is_expected_of():

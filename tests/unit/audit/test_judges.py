@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.judges import access as access_judge
-from ansible_collections.taaraxtak.production.plugins.module_utils.audit.model import Finding, Kind, Rule, Source
+from ansible_collections.taaraxtak.production.plugins.module_utils.audit.judges import dumps as dumps_judge
+from ansible_collections.taaraxtak.production.plugins.module_utils.audit.judges import freshness as freshness_judge
+from ansible_collections.taaraxtak.production.plugins.module_utils.audit.model import (
+    Expected,
+    Finding,
+    Kind,
+    Rule,
+    Source,
+)
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.registry import KINDS, rules
 from ansible_collections.taaraxtak.production.tests.unit.audit.estates import (
     NOW,
@@ -18,12 +26,14 @@ from ansible_collections.taaraxtak.production.tests.unit.audit.estates import (
     dump,
     dumps,
     effective,
+    freshness,
     judged,
     login,
     provider,
     server,
     sessions,
     sources,
+    verdict,
 )
 
 PROBE = access()["probes"][0]
@@ -40,66 +50,165 @@ def setting(name: str) -> dict[str, str]:
     return {"name": name, "wanted": "", "live": "*"}
 
 
-@pytest.mark.parametrize(
-    ("id_", "data", "found"),
-    [
-        ("access", {**access(), "findings": [broken()["findings"][0]]}, ["excess-privilege"]),
-        (
-            "access",
-            {**access(), "unread": [{"database": "x", "why": "it accepts no connections"}]},
-            ["unread-database"],
-        ),
-        ("access", {**access(), "probes": [{**PROBE, "outcome": "failed"}]}, ["probe-failed"]),
-        ("access", {**access(), "probes": [{**PROBE, "outcome": "not run"}]}, ["probe-not-run"]),
-        ("access", {**access(), "probes": [{**PROBE, "outcome": "not run"}, PROBE]}, []),
-        ("access", {**access(), "probes": [{**PROBE, "outcome": "not run"}], "effective": [SUPERUSER]}, []),
-        ("dumps", {**dumps(), "problems": ["x.partial is no dump"]}, ["dump-store-problem"]),
-        ("dumps", {**dumps(), "dumps": []}, ["dump-missing"]),
-        ("dumps", {**dumps(), "dumps": [dump(0, kind="globals", verified=True)]}, ["dump-missing"]),
-        ("dumps", {**dumps(), "dumps": [dump(0, archived=False, signed=False, verified=True)]}, ["dump-missing"]),
-        ("dumps", {**dumps(), "dumps": [dump(0, verified=True, signed=False)]}, ["dump-missing", "dump-unsigned"]),
-        ("dumps", {**dumps(), "dumps": [dump(0, verified=True), dump(90, signed=False, adopted=True)]}, []),
-        ("dumps", late(), ["dump-late"]),
-        ("dumps", {**dumps(), "dumps": [dump(0), dump(9, verified=True)]}, ["dump-unverified"]),
-        ("dumps", {**dumps(), "dumps": [dump(0), dump(1)]}, ["dump-unverified"]),
-        ("dumps", {**dumps(), "dumps": [dump(0), dump(7, verified=True)]}, []),
-        (
-            "dumps",
-            {**dumps(), "dumps": [dump(0, verified=True), dump(1, drill={"ok": False, "problems": ["rows differ"]})]},
-            ["drill-failed"],
-        ),
-        ("server", {**server(), "login_files": {**FILES, "different": ["/x/pg_hba.conf"]}}, ["login-file"]),
-        ("server", {**server(), "login_files": {**FILES, "not_loaded": ["/x/pg_hba.conf"]}}, ["login-file"]),
-        ("server", {**server(), "login_files": {**FILES, "broken": "line 2: nonsense"}}, ["login-file"]),
-        ("server", {**server(), "settings": [setting("work_mem")]}, ["server-setting"]),
-        ("server", {**server(), "settings": [setting("listen_addresses")]}, ["server-listens"]),
-        ("server", {**server(), "pending_restart": ["shared_buffers"]}, ["server-restart"]),
-        ("server", {**server(), "installed": "17.7 (Debian 17.7-0+deb13u1)"}, ["server-restart"]),
-        ("sessions", sessions(login(identity="collector")), ["login-unexpected"]),
-        ("sessions", sessions(login(address="192.0.2.7", identity=None)), ["login-unexpected"]),
-        ("sessions", sessions(login(identity="a"), login(identity="b")), ["login-unexpected", "login-unexpected"]),
-        ("provider", provider(problems=["backups are off"]), ["provider-problem"]),
-        ("provider", provider(verified_at="2026-11-20T06:30:00Z"), ["provider-late"]),
-        ("provider", provider(label="another"), ["provider-unasked"]),
-        ("dashboards", {**dashboards(), "updated": ["a"]}, ["dashboard-edited"]),
-        ("dashboards", {**dashboards(), "added": ["a"]}, ["dashboard-unknown"]),
-        ("dashboards", {**dashboards(), "removed": ["a"]}, ["dashboard-missing"]),
-        ("dashboards", {**dashboards(), "not_provisioned": ["a"]}, ["dashboard-not-provisioned"]),
-        (
-            "incidents",
-            {"incidents": [{"name": "x", "word": "carried out", "why": "", "overdue": True}]},
-            ["incident-overdue"],
-        ),
-        (
-            "incidents",
-            {"incidents": [{"name": "x", "word": "void", "why": "edited", "overdue": False}]},
-            ["incident-void"],
-        ),
-        ("incidents", {"incidents": [{"name": "x", "word": "draft", "why": "", "overdue": False}]}, []),
-    ],
-)
+def said(about: str, where: str, sentence: str = "it is wrong", level: str = "critical") -> dict[str, str]:
+    """A finding of the store's own check."""
+    return {"level": level, "about": about, "where": where, "steady": sentence, "sentence": f"{sentence}: 3 days old"}
+
+
+def without(answer: dict[str, object], key: str) -> dict[str, object]:
+    return {name: value for name, value in answer.items() if name != key}
+
+
+# A drill that ends after the audit: somebody's clock, or somebody's hand.
+AHEAD = {"ok": True, "problems": [], "finished": "2099-01-01T00:00:00Z"}
+
+
+CASES = [
+    ("access", {**access(), "findings": [broken()["findings"][0]]}, ["excess-privilege"]),
+    (
+        "access",
+        {**access(), "unread": [{"database": "x", "why": "it accepts no connections"}]},
+        ["unread-database"],
+    ),
+    ("access", {**access(), "probes": [{**PROBE, "outcome": "failed"}]}, ["probe-failed"]),
+    ("access", {**access(), "probes": [{**PROBE, "outcome": "not run"}]}, ["probe-not-run"]),
+    ("access", {**access(), "probes": [{**PROBE, "outcome": "not run"}, PROBE]}, []),
+    ("access", {**access(), "probes": [{**PROBE, "outcome": "not run"}], "effective": [SUPERUSER]}, []),
+    ("access", {**access(), "probes": []}, ["probe-not-run"]),
+    ("access", {}, ["source-unreadable"]),
+    ("access", without(access(), "findings"), ["source-unreadable"]),
+    ("access", without(access(), "probes"), ["source-unreadable"]),
+    ("access", without(access(), "unread"), ["source-unreadable"]),
+    ("access", without(access(), "effective"), ["source-unreadable"]),
+    ("dumps", {**dumps(), "problems": ["x.partial is no dump"]}, ["dump-store-problem"]),
+    ("dumps", {**dumps(), "dumps": []}, ["dump-missing"]),
+    ("dumps", {**dumps(), "dumps": [dump(0, kind="globals", verified=True)]}, ["dump-missing"]),
+    ("dumps", {**dumps(), "dumps": [dump(0, archived=False, signed=False, verified=True)]}, ["dump-missing"]),
+    ("dumps", {**dumps(), "dumps": [dump(0, verified=True, signed=False)]}, ["dump-missing", "dump-unsigned"]),
+    ("dumps", {**dumps(), "dumps": [dump(0, verified=True), dump(90, signed=False, adopted=True)]}, []),
+    ("dumps", late(), ["dump-late"]),
+    ("dumps", {**dumps(), "dumps": [dump(0), dump(9, verified=True)]}, ["dump-unverified"]),
+    ("dumps", {**dumps(), "dumps": [dump(0), dump(1)]}, ["dump-unverified"]),
+    ("dumps", {**dumps(), "dumps": [dump(0), dump(7, verified=True)]}, []),
+    (
+        "dumps",
+        {**dumps(), "dumps": [dump(0, verified=True), dump(1, drill={"ok": False, "problems": ["rows differ"]})]},
+        ["drill-failed"],
+    ),
+    ("dumps", {**dumps(), "dumps": [dump(-40_000, verified=True)]}, ["dump-missing"]),
+    ("dumps", {**late(), "dumps": [dump(2, verified=True), dump(-2)]}, ["dump-late"]),
+    ("dumps", {**dumps(), "dumps": [dump(0, drill=AHEAD, verified=True)]}, ["dump-unverified"]),
+    ("dumps", {**dumps(), "dumps": [dump(0, rows=5, verified=True), dump(7, rows=5)]}, ["dump-standstill"]),
+    ("dumps", {**dumps(), "dumps": [dump(0, rows=5, verified=True), dump(6, rows=5)]}, []),
+    ("dumps", {**dumps(), "dumps": [dump(0, rows=5, verified=True), dump(7, rows=5, signer="other")]}, []),
+    ("dumps", {**dumps(), "dumps": [dump(0, rows=6, verified=True), dump(7, rows=5)]}, []),
+    ("dumps", {**dumps(), "verdict": verdict(said("missing", "database other"))}, ["dump-missing"]),
+    ("dumps", {**dumps(), "verdict": verdict(said("old", "the globals of taaraxtak"))}, ["dump-late"]),
+    ("dumps", {**late(), "verdict": verdict(said("old", "database taaraxtak"))}, ["dump-late"]),
+    ("dumps", {**dumps(), "verdict": verdict(said("unverified", "database taaraxtak"))}, ["dump-unverified"]),
+    ("dumps", {**dumps(), "verdict": verdict(said("lost", "dump a"))}, ["dump-lost"]),
+    (
+        "dumps",
+        {**dumps(), "verdict": verdict(said("lost", "dump a"), said("lost", "dump a", "b"))},
+        ["dump-lost"] * 2,
+    ),
+    ("dumps", {**dumps(), "verdict": verdict(said("ahead", "dump a"))}, ["dump-time"]),
+    ("dumps", {**dumps(), "verdict": verdict(said("replayed", "dump a"))}, ["dump-time"]),
+    ("dumps", {**dumps(), "verdict": verdict(said("room", "dump store"))}, ["dump-room"]),
+    ("dumps", {**dumps(), "verdict": verdict(said("waiting", "dump a"))}, ["dump-waiting"]),
+    ("dumps", {**dumps(), "verdict": verdict(said("excuse", "incident a"))}, ["dump-excuse"]),
+    ("dumps", {**dumps(), "verdict": verdict(said("file", "dump store"))}, ["dump-store-problem"]),
+    (
+        "dumps",
+        {**dumps(), "problems": ["it is wrong"], "verdict": verdict(said("file", "dump store"))},
+        ["dump-store-problem"],
+    ),
+    ("dumps", {**dumps(), "verdict": verdict(said("weather", "dump store"))}, ["source-unreadable"]),
+    ("dumps", without(dumps(), "verdict"), ["source-unreadable"]),
+    ("dumps", without(dumps(), "problems"), ["source-unreadable"]),
+    ("server", {**server(), "login_files": {**FILES, "different": ["/x/pg_hba.conf"]}}, ["login-file"]),
+    ("server", {**server(), "login_files": {**FILES, "not_loaded": ["/x/pg_hba.conf"]}}, ["login-file"]),
+    ("server", {**server(), "login_files": {**FILES, "broken": "line 2: nonsense"}}, ["login-file"]),
+    ("server", {**server(), "login_files": {**FILES, "compared": False}}, ["login-uncompared"]),
+    ("server", {**server(), "settings": [setting("work_mem")]}, ["server-setting"]),
+    ("server", {**server(), "settings": [setting("listen_addresses")]}, ["server-listens"]),
+    ("server", {**server(), "pending_restart": ["shared_buffers"]}, ["server-restart"]),
+    ("server", {**server(), "installed": "17.7 (Debian 17.7-0+deb13u1)"}, ["server-restart"]),
+    ("sessions", sessions(login(identity="collector")), ["login-unexpected"]),
+    ("sessions", sessions(login(address="192.0.2.7", identity=None)), ["login-unexpected"]),
+    ("sessions", sessions(login(identity="a"), login(identity="b")), ["login-unexpected", "login-unexpected"]),
+    ("freshness", freshness(state="stale"), ["collector-stale"]),
+    ("freshness", freshness(state="unknown"), ["collector-unknown"]),
+    ("freshness", freshness({**freshness()["outcomes"][0], "about": "table b"}), []),
+    (
+        "freshness",
+        freshness({**freshness(state="stale")["outcomes"][0], "about": "certificate /x"}),
+        ["collector-certificate"],
+    ),
+    ("freshness", freshness(about="table another"), ["collector-unknown"]),
+    ("freshness", {"outcomes": []}, ["collector-unknown"]),
+    ("freshness", freshness(state="well"), ["source-unreadable"]),
+    ("freshness", {}, ["source-unreadable"]),
+    (
+        "stores",
+        {"stores": [{"name": "box", "kind": "sftp"}, {"name": "vault", "kind": "dump_store"}]},
+        ["store-promises-less"],
+    ),
+    ("stores", {"stores": [{"name": "box", "kind": "ftp"}]}, ["source-unreadable"]),
+    ("provider", provider(problems=["backups are off"]), ["provider-problem"]),
+    ("provider", provider(verified_at="2026-11-20T06:30:00Z"), ["provider-late"]),
+    ("provider", provider(verified_at="2099-11-20T06:30:00Z"), ["provider-late"]),
+    ("provider", provider(label="another"), ["provider-unasked"]),
+    ("dashboards", {**dashboards(), "updated": ["a"]}, ["dashboard-edited"]),
+    ("dashboards", {**dashboards(), "added": ["a"]}, ["dashboard-unknown"]),
+    ("dashboards", {**dashboards(), "removed": ["a"]}, ["dashboard-missing"]),
+    ("dashboards", {**dashboards(), "not_provisioned": ["a"]}, ["dashboard-not-provisioned"]),
+    (
+        "incidents",
+        {"incidents": [{"name": "x", "word": "carried out", "why": "", "overdue": True}]},
+        ["incident-overdue"],
+    ),
+    (
+        "incidents",
+        {"incidents": [{"name": "x", "word": "void", "why": "edited", "overdue": False}]},
+        ["incident-void"],
+    ),
+    ("incidents", {"incidents": [{"name": "x", "word": "draft", "why": "", "overdue": False}]}, []),
+]
+
+
+@pytest.mark.parametrize(("id_", "data", "found"), CASES)
 def test_each_rule_is_found_by_what_it_is_about(id_, data, found):
     assert sorted(one.rule for one in judged(sources(**{id_: data})).findings) == found
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if not kind.of_host and kind.id != "access"], ids=lambda kind: kind.id
+)
+def test_every_rule_has_its_case(kind):
+    """That of a dump of nothing that is asked for has a test of its own."""
+    found = {rule for id_, _data, rules_ in CASES if id_ == kind.id for rule in rules_}
+    assert {rule.id for rule in kind.rules} - {"dump-unasked"} <= found
+
+
+def test_the_store_s_verdict_is_told_with_its_level_and_without_what_changes_by_itself():
+    data = {**dumps(), "verdict": verdict(said("room", "dump store", level="warning"), said("room", "x"))}
+    first, second = judged(sources(dumps=data)).findings
+    assert [(one.severity, one.evidence) for one in (first, second)] == [
+        ("critical", "it is wrong"),
+        ("medium", "it is wrong"),
+    ]
+
+
+def test_dumps_of_no_database_are_asked_for_is_said():
+    source = next(one for one in sources() if one.id == "dumps")
+    found = dumps_judge.judge(source, Expected({"databases": []}, NOW))
+    assert [one.rule for one in found] == ["dump-unasked"]
+
+
+def test_a_collector_of_whose_tables_nobody_is_told_is_not_clean():
+    found = freshness_judge.judge(Source("freshness", "a", "read", data={"outcomes": []}), Expected({}, NOW))
+    assert [one.rule for one in found] == ["collector-unknown"]
 
 
 def test_findings_of_the_database_keep_what_the_module_said():
@@ -139,7 +248,8 @@ def test_no_evidence_has_an_age():
 def test_two_hosts_with_the_same_hole_have_two_findings():
     found = {Finding("sudo-all", host, "account x", "e").id for host in ("a", "b")}
     assert len(found) == 2
-    assert Finding("r", "a", "o", "one evidence").id == Finding("r", "a", "o", "another").id
+    assert Finding("r", "a", "o", "one evidence").id != Finding("r", "a", "o", "another").id
+    assert Finding("r", "a", "o", "one evidence", value="").id == Finding("r", "a", "o", "another", value="").id
     assert Finding("r", "a", "o", "e", who="\ud800").id
 
 

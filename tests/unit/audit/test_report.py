@@ -17,10 +17,12 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.audit.frame i
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.grid import grids
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.junit import junit
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.metrics import textfile
-from ansible_collections.taaraxtak.production.plugins.module_utils.audit.model import Document, Source
+from ansible_collections.taaraxtak.production.plugins.module_utils.audit.model import Document, Finding, Source
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.promises import PROMISES
+from ansible_collections.taaraxtak.production.plugins.module_utils.audit.registry import KINDS
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.report import report
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.screen import WIDTH, screen
+from ansible_collections.taaraxtak.production.tests.unit.audit import hosts
 from ansible_collections.taaraxtak.production.tests.unit.audit.estates import (
     ESCAPE,
     HOSTILE,
@@ -89,16 +91,18 @@ def test_the_schema_is_one_and_every_reference_leads_somewhere():
 def reports() -> list[Document]:
     clean = reported()
     given = [one for one in bad() if one.id != "dumps"]
-    deviation = Deviation("unlisted-role", finding_object(), "goes on Monday", NOW.date())
+    known = finding_of("unlisted-role")
+    deviation = Deviation(known.id, known.object, "goes on Monday", NOW.date())
     absent = judged(given, absences=[Absence("dumps", "no store yet")], deviations=[deviation])
-    return [clean, reported(judged(given), last=clean), reported(absent, last="x"), reported(judged(hostile()))]
+    partly = reported(judged(one_host_unread()))
+    return [clean, reported(judged(given), last=clean), reported(absent, last="x"), reported(judged(hostile())), partly]
 
 
-def finding_object() -> str:
-    return next(one.object for one in judged(bad()).findings if one.rule == "unlisted-role")
+def finding_of(rule: str) -> Finding:
+    return next(one for one in judged(bad()).findings if one.rule == rule)
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(5))
 def test_every_report_is_as_the_schema_says(number):
     assert complaints(reports()[number]) == []
 
@@ -172,7 +176,8 @@ def test_each_sentence_of_the_policy_says_whether_it_was_kept():
     document = reported(judged([one for one in bad() if one.id != "dumps"]))
     by = {one["id"]: one for one in document["promises"]}
     assert by["writers"]["findings"] >= 2
-    assert by["dumps"]["unread"] == 6
+    (store,) = [kind for kind in KINDS if kind.id == "dumps"]
+    assert by["dumps"]["unread"] == sum(rule.promise == "dumps" for rule in store.rules)
     assert by["dashboards"] == {**by["dashboards"], "findings": 0, "unread": 0, "asked": 4}
     assert by["local"]["asked"] == 0
 
@@ -207,6 +212,35 @@ def test_what_is_below_the_limit_is_told_and_fails_nothing():
     assert case.find("failure") is None
     assert "the dashboard a differs" in str(case.findtext("system-out"))
     assert document["status"] == 0
+
+
+def one_host_unread(**data: Document) -> list[Source]:
+    """A part that is read on one host, and could not be on the other."""
+    given = sources(**data)
+    (place,) = [n for n, one in enumerate(given) if (one.id, one.host) == ("disk", "store")]
+    given[place] = Source("disk", "store", "unreadable", "no df")
+    return given
+
+
+@pytest.mark.parametrize("free", [61.5, 0.5])
+def test_a_rule_that_was_not_asked_on_every_host_is_never_passed(free):
+    """Neither where it was kept on the other, nor where what was found there is below the limit."""
+    room = {"places": [{"path": "/", "bytes_free": 1, "percent_free": free, "percent_inodes_free": 98.0}]}
+    document = reported(judged(one_host_unread(disk=room)), fail_on="critical")
+    assert document["status"] == 3
+    case = cases(document)["disk-full"]
+    error = case.find("error")
+    assert error is not None
+    assert ("less than 1 %" in str(error.text)) == (free == 0.5)
+    by = {one["id"]: one for one in document["promises"]}
+    assert by["dumps"]["unread"] == 2
+
+
+def test_a_case_that_fails_says_what_else_could_not_be_looked_at():
+    room = {"places": [{"path": "/", "bytes_free": 1, "percent_free": 0.5, "percent_inodes_free": 98.0}]}
+    failure = cases(reported(judged(one_host_unread(disk=room))))["disk-full"].find("failure")
+    assert failure is not None
+    assert "could not be looked at on store" in str(failure.text)
 
 
 def test_the_counts_of_a_suite_are_those_of_its_cases():
@@ -284,3 +318,27 @@ def test_the_report_holds_no_key_that_a_source_has_made_up():
     of = {one.id: one for one in marked}
     of["dumps"].data["dumps"][0]["key"] = "hunter2"
     assert "hunter2" not in json.dumps(reported(judged(marked)))
+
+
+@pytest.mark.parametrize(
+    ("command", "program"),
+    [
+        ("/usr/bin/mysqldump --password=hunter2 x", "/usr/bin/mysqldump"),
+        ("PGPASSWORD=hunter2 pg_dump x", "pg_dump"),
+        ("A='hunter2 hunter2' B=1 pg_dump", "pg_dump"),
+        ("(curl -u x:hunter2 y)", "a command of the shell"),
+        ("hunter2=x:hunter2", "a command of the shell"),
+        ("'hunter2", "a command of the shell"),
+    ],
+)
+def test_of_a_line_of_cron_the_program_is_told_and_no_more(command, program):
+    """Its arguments are where people write passwords; a digest tells one line from another."""
+    jobs = hosts.parts()["jobs"]
+    document, other = (
+        reported(judged(sources(jobs={**jobs, "cron": [*jobs["cron"], hosts.job(f"{command}{end}")]})))
+        for end in ("", " ")
+    )
+    (found,) = document["findings"]
+    assert "hunter2" not in json.dumps(document)
+    assert f"run {program}, sha256 " in found["evidence"]
+    assert found["id"] != other["findings"][0]["id"]

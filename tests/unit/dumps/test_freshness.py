@@ -7,10 +7,10 @@ import datetime as dt
 import typing as t
 
 import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.finding import Level
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.freshness import (
     Archive,
     Dump,
-    Level,
     Limits,
     Space,
     Verdict,
@@ -248,6 +248,30 @@ def test_an_alarm_is_the_same_whatever_the_age_and_another_with_other_figures() 
     assert gists(first) != gists(judged(dump(25 * HOUR), dump(HOUR, {**TABLES, "public.ooni": 9})))
     more = judged(dump(30 * HOUR), dump(30 * HOUR, database="taaraxtak2"))
     assert len(set(gists(more))) == 2
+
+
+def test_what_is_found_says_what_it_is_about_in_a_sentence_that_stays() -> None:
+    """The audit's report may not change by time alone."""
+
+    def said(now: dt.datetime, free: int) -> list[tuple[str, str, str]]:
+        dumps = (
+            dump(80 * HOUR, verified=False),
+            dump(70 * HOUR, {"public.ooni": 9}, raw_bytes=1),
+            dump(-90 * DAY),
+            dataclasses.replace(dump(HOUR, database="other"), name=DumpName("other", NOW - 9 * DAY)),
+            dump(40 * DAY, database="third", verified=True),
+        )
+        space = Space(used=free, quota=10, free=free, reserve=100)
+        archive = Archive(dumps, space, (incident("x", until=NOW + 90 * DAY),), ("a is odd",), (), (("x", NOW - DAY),))
+        verdict = judge(archive, dataclasses.replace(LIMITS, databases=("taaraxtak", "none")), now)
+        return [(one["about"], one["where"], one["steady"]) for one in verdict.document()["findings"]]
+
+    first, later = said(NOW, 20), said(NOW + HOUR, 30)
+    assert first == later
+    assert {about for about, _where, _steady in first} == {
+        *("missing", "old", "unverified", "lost", "ahead", "replayed", "room", "waiting", "excuse", "file")
+    }
+    assert {where for _about, where, _steady in first} >= {"database none", "dump x", "incident a.json", "dump store"}
 
 
 def test_an_incident_without_a_near_end_is_a_warning() -> None:

@@ -30,7 +30,7 @@ def test_whatever_goes_wrong_in_a_part_is_told(monkeypatch):
 
 def test_only_what_is_asked_for_is_read():
     assert set(gather(["disk"], Options())) == {"disk"}
-    assert len(PARTS) == 14
+    assert len(PARTS) == 15
 
 
 def test_a_secret_is_told_by_its_owner_and_mode_and_not_opened(tmp_path):

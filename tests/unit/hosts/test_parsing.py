@@ -38,7 +38,7 @@ def test_of_a_password_its_state_and_kind_are_told(field, said):
 
 
 def test_no_hash_is_among_what_is_told_of_an_account():
-    passwd = "a:x:1000:1000:A:/home/a:/bin/bash\nb:$6$salt$inpasswd:1001:1001::/:/bin/sh\nbroken line\n"
+    passwd = "a:x:1000:1000:A:/home/a:/bin/bash\nb:$6$salt$inpasswd:1001:1001::/:/bin/sh\n\n# x\n"
     (a, b) = accounts.accounts(passwd, "a:$y$j9T$salt$secret:19000:0:99999:7::1:\n", 20_000)
     assert "secret" not in repr(a)
     assert (a["password"], a["hash"], a["login"], a["expired"]) == ("set", "yescrypt", True, True)
@@ -51,6 +51,42 @@ def test_an_account_ends_on_its_day_and_not_before():
     passwd = "a:x:1000:1000::/:/bin/bash\n"
     ends = [accounts.accounts(passwd, f"a:!:1::::: {day}:".replace(" ", "") + "\n", 20_000) for day in (20_000, 20_001)]
     assert [one[0]["expired"] for one in ends] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "toor:x:0:0",
+        "toor:x:0:0::/:/bin/sh:more",
+        " toor:x:0:0::/:/bin/sh",
+        "toor:x: 0:0::/:/bin/sh",
+        "toor:x:4294967296:0::/:/bin/sh",
+        "+toor:x:0:0::/:/bin/sh",
+        ":x:0:0::/:/bin/sh",
+        "toor:x:0:0::/:/bin/sh\0",
+    ],
+)
+def test_a_line_that_others_may_read_otherwise_is_an_error(line):
+    with pytest.raises(ValueError, match="passwd"):
+        accounts.accounts(f"root:x:0:0:root:/root:/bin/bash\n{line}\n", "", 20_000)
+
+
+def test_a_form_feed_hides_no_account():
+    (one, other) = accounts.accounts("a:x:1:1:\x0c:/:/bin/sh\ntoor:x:0:0:\r:/:/bin/sh\n", "", 20_000)
+    assert (one["name"], other["name"], other["uid"]) == ("a", "toor", 0)
+
+
+def test_of_two_lines_in_shadow_the_first_counts():
+    (one,) = accounts.accounts("a:x:1:1::/:/bin/sh\n", "a::1::::::\na:*:1::::::\n", 20_000)
+    assert one["password"] == "none"
+
+
+def test_who_has_a_group_as_their_own_or_by_its_number_is_in_it():
+    group = "sudo:x:27:alice\nother:x:27:bob\nalone:x:30:\nempty:x:31:\n"
+    found = accounts.groups(group, [{"name": "eve", "gid": 27}, {"name": "joe", "gid": 30}])
+    assert found == {"sudo": ["alice", "bob", "eve"], "other": ["alice", "bob", "eve"], "alone": ["joe"]}
+    with pytest.raises(ValueError, match="group"):
+        accounts.groups("sudo:x:27\n", [])
 
 
 SUDO_12 = r"""Matching Defaults entries for x on production:
@@ -115,11 +151,11 @@ def test_what_sudo_does_not_say_is_no_refusal(printed):
         (f"{ALICE} alice@example.org of devops", [], PRINT, "alice@example.org of devops"),
         (f"restrict {ALICE}", ["restrict"], PRINT, ""),
         (f"restrict,{LONG} {ALICE}", ["restrict", *LONG.split(",c")[:1], 'command="x \\"y, z\\""'], PRINT, ""),
-        ("this is no key", ["this"], "", ""),
+        ("this is no key", [], "", ""),
         ("ssh-ed25519 AAAA", [], "", ""),
         # The blob is one of another type than the word before it.
         (ALICE.replace("ssh-ed25519", "ssh-rsa"), [], "", ""),
-        ('command="never closed ssh-ed25519 AAAA', ['command="never closed ssh-ed25519 AAAA'], "", ""),
+        ('command="never closed ssh-ed25519 AAAA', [], "", ""),
     ],
 )  # fmt: skip
 def test_a_line_of_authorized_keys_is_read(line, options, fingerprint, comment):
@@ -127,6 +163,31 @@ def test_a_line_of_authorized_keys_is_read(line, options, fingerprint, comment):
     assert (read["options"], read["fingerprint"], read["comment"]) == (options, fingerprint, comment)
     assert bool(read["problem"]) == (not fingerprint)
     assert read["line"] == 3
+
+
+BLOB = ALICE.split()[1]
+
+
+def test_of_what_is_no_key_nothing_is_told():
+    (one,) = keys.lines("root:$6$salt$hash:19000:0:99999:7:::")
+    assert "salt" not in repr(one)
+    assert one["problem"] == keys.NO_KEY
+
+
+@pytest.mark.parametrize("line", [f"ssh-ed25519 {BLOB[:9]}\x0c{BLOB[9:]}", f"# x\x0c\nssh-ed25519 {BLOB}"])
+def test_a_key_that_sshd_takes_is_seen(line):
+    assert [one["fingerprint"] for one in keys.lines(line)] == [PRINT]
+
+
+def test_what_looks_like_a_key_is_not_taken_for_nothing():
+    (one,) = keys.lines(f"ED25519 {BLOB}")
+    assert one["problem"] not in ("", keys.NO_KEY)
+
+
+def test_a_key_by_the_name_of_its_signatures_is_one():
+    # A key of RSA as short as none is: only its type is looked at.
+    blob = "AAAAB3NzaC1yc2EAAAADAQABAAAAAQE="
+    assert keys.key(f"rsa-sha2-512 {blob}")["fingerprint"] == keys.key(f"ssh-rsa {blob}")["fingerprint"] != ""
 
 
 def test_jobs_of_cron_are_read():
@@ -155,11 +216,24 @@ HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrn
         ("0: 00000000000000000000000001000000:0016 0:0 0A 0:0 00:0 0 0 0 1 1", "tcp", [("::1", 22, 0, "1")]),
         ("0: 0100007F:1538 0100007F:9999 01 0:0 00:0 0 101 0 4711 1", "tcp", []),
         ("0: 0100007F:0143 00000000:0000 07 0:0 00:0 0 0 0 5 2", "udp", [("127.0.0.1", 323, 0, "5")]),
+        # One that has a peer hears it all the same.
+        ("1: 00000000:0001 0200007F:0000 01 0:0 00:0 0 0 0 6 2", "raw", [("0.0.0.0", 1, 0, "6")]),  # noqa: S104
     ],
 )
 def test_the_kernel_s_sockets_are_read(row, protocol, found):
     read = sockets.listening(f"{HEAD}   {row}\n", protocol)
     assert [(one["address"], one["port"], one["uid"], one["inode"]) for one in read] == found
+
+
+def test_sockets_of_packets_and_of_sctp_are_read():
+    head = "sk RefCnt Type Proto Iface R Rmem User Inode\n"
+    (one, other) = sockets.packets(f"{head}0000 3 3 0003 2 1 0 0 4711\n0000 3 3 88cc 0 1 0 998 4712\n")
+    assert (one["address"], one["port"], one["uid"], one["inode"]) == ("interface 2", 3, 0, "4711")
+    assert (other["address"], other["port"]) == (sockets.EVERYWHERE, 0x88CC)
+    head = " ENDPT     SOCK   STY SST HBKT LPORT   UID INODE LADDRS\n"
+    (bound, any_) = sockets.associations(f"{head}00 00 2 10 29 9999 0 17 0.0.0.0\n00 00 2 10 29 9998 5 18 \n")
+    assert (bound["address"], bound["port"], bound["uid"], bound["inode"]) == ("0.0.0.0", 9999, 0, "17")  # noqa: S104
+    assert (any_["address"], any_["uid"]) == (sockets.EVERYWHERE, 5)
 
 
 def test_what_dpkg_verifies_is_read():
@@ -194,7 +268,7 @@ def test_versions_of_packages_are_read():
 
 
 def test_a_diverted_file_is_still_a_package_s():
-    printed = "diversion by x from: /bin/y\npasswd: /usr/bin/passwd\na, b:amd64: /etc\n"
+    printed = "local diversion from: /bin/z\ndiversion by x from: /bin/y\npasswd: /usr/bin/passwd\na, b:amd64: /etc\n"
     assert packages.owners(printed) == {"/usr/bin/passwd", "/etc"}
 
 

@@ -79,9 +79,11 @@ _KNOWN = {rule.id for rule in RULES}
 
 def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
     """Everything that the module says is wrong on this host; *expected* is the policy, which the module has had."""
-    for one in source.data.get("findings", []):
+    if "grid" not in source.data and "effective" not in source.data:
+        raise KeyError("grid")
+    for one in source.data["findings"]:
         yield _finding(source.host, one)
-    for one in source.data.get("unread", []):
+    for one in source.data["unread"]:
         evidence = f"the database {one['database']} was not read: {one['why']}"
         yield Finding("unread-database", source.host, f"database {one['database']}", evidence)
     yield from _probes(source)
@@ -96,13 +98,14 @@ def _finding(host: str, one: t.Mapping[str, t.Any]) -> Finding:
         rule=one["rule"], host=host, object=f"{one['object']}{where}", evidence=one["evidence"], who=one["role"],
         what=one["privilege"], path=tuple(one["path"]), severity=one["severity"], mend=mend, key=one["id"],
         promise=_PROMISES.get(one["privilege"].removesuffix(" (columns)"), ""),
+        value=f"{one['severity']}\0{one['evidence']}",
     )  # fmt: skip
 
 
 def _probes(source: Source) -> t.Iterator[Finding]:
-    probes = source.data.get("probes")
-    if probes is None:
-        return
+    probes = source.data["probes"]
+    if not probes:
+        yield Finding("probe-not-run", source.host, "database server", "nothing was tried as anybody")
     for one in probes:
         if one["outcome"] == "failed":
             evidence = f"as {one['role']}, {one['what']} had to be {one['expected']}: {one['evidence']}"

@@ -41,13 +41,17 @@ POWERFUL = (
 
 
 def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
-    """*expected*: ``logins``, names that may log in; ``members``, names by group. A closed account is none."""
+    """*expected*: ``logins``, names that may log in; ``members``, names by group. A closed account is none.
+
+    A group's members are those whose own it is, too.
+    """
     own = expected.of(source.host)
     for one in source.data["accounts"]:
         yield from _account(source.host, one, own.get("logins", []))
     for group in POWERFUL:
         for name in source.data["groups"].get(group, []):
-            if name not in own.get("members", {}).get(group, []):
+            known = own.get("members", {}).get(group, [])
+            if name not in known and (group, name) != ("root", "root"):
                 evidence = f"{name} is in the group {group}"
                 yield Finding("group-member", source.host, f"group {group}", evidence, who=name)
 

@@ -38,9 +38,12 @@ _ANSWERS = (
 
 def judge(source: Source, _expected: Expected) -> t.Iterator[Finding]:
     """Each difference that the module has found."""
+    differences = source.data.get("differences", {})
     for key, rule, said in _ANSWERS:
         for uid in source.data[key]:
-            yield Finding(rule, source.host, f"dashboard {uid}", f"the dashboard {uid} {said}")
+            evidence = f"the dashboard {uid} {said}"
+            value = differences.get(uid, "") if key == "updated" else ""
+            yield Finding(rule, source.host, f"dashboard {uid}", evidence, value=value)
 
 
 KIND = Kind("dashboards", "Grafana's dashboards", ("dashboards_hosts",), judge, RULES)

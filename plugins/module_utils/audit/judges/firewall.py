@@ -30,7 +30,8 @@ _MOST = 6
 def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
     """*expected*: ``other_tables`` that are known."""
     for one in source.data["differs"]:
-        yield Finding("firewall-differs", source.host, one["what"], _said(one))
+        value = "\0".join([*one["more"], "", *one["lacks"]])
+        yield Finding("firewall-differs", source.host, one["what"], _said(one), value=value)
     if source.data["pending"]:
         yield Finding("firewall-unconfirmed", source.host, "firewall", "the rules wait to be confirmed")
     for table in source.data["other_tables"]:

@@ -19,6 +19,10 @@ RULES = (
         "apt-get install --reinstall PACKAGE (dpkg --search FILE names it); find out who has changed it",
     ),
     Rule(
+        "package-unverified", "high", "devops", "the checksums of a package's files are gone: they may be anything",
+        "apt-get install --reinstall PACKAGE; find out who has removed them",
+    ),
+    Rule(
         "package-configuration-changed", "medium", "devops", "a package's settings were changed, by no role",
         "see what differs; put it into the inventory, or bring the package's own back",
     ),
@@ -28,7 +32,7 @@ _PAPERS = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/info/", "/usr/share
 
 
 def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
-    """*expected*: ``owned``, paths of packages' files that roles write."""
+    """*expected*: ``owned``, paths of packages' files that roles write; ``unverified`` packages that come so."""
     for one in source.data["versions"]:
         if one["installed"] and one["candidate"] and one["installed"] != one["candidate"]:
             evidence = f"{one['name']} is {one['installed']}, and apt has {one['candidate']}"
@@ -38,7 +42,12 @@ def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
         if path in expected.of(source.host).get("owned", []) or (one["missing"] and path.startswith(_PAPERS)):
             continue
         rule = "package-configuration-changed" if one["configuration"] else "package-file-changed"
-        yield Finding(rule, source.host, f"file {path}", f"{path} {'is missing' if one['missing'] else 'was changed'}")
+        evidence = f"{path} {'is missing' if one['missing'] else 'was changed'}"
+        yield Finding(rule, source.host, f"file {path}", evidence, value=f"{evidence}\0{one['digest']}")
+    for name in source.data["unverified"]:
+        if name not in expected.of(source.host).get("unverified", []):
+            evidence = f"{name} has no checksums of its files"
+            yield Finding("package-unverified", source.host, f"package {name}", evidence)
 
 
 KIND = Kind("packages", "Packages", ("production_hosts", "store_hosts"), judge, RULES, of_host=True)

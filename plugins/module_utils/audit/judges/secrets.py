@@ -32,7 +32,7 @@ def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
             evidence = f"{path} is a {has[0]} of {has[1]}:{has[2]} with {has[3]}, and should be a {meant}"
             yield Finding("secret-open", source.host, about, evidence)
         if one["acl"]:
-            yield Finding("secret-acl", source.host, about, f"{path} has an access list")
+            yield Finding("secret-acl", source.host, about, f"{path} has an access list", value=one["acl"])
 
 
 KIND = Kind("secrets", "Secrets", ("production_hosts", "store_hosts"), judge, RULES, of_host=True)

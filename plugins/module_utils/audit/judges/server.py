@@ -14,6 +14,10 @@ RULES = (
     Rule(
         "login-file", "high", "devops", "pg_hba.conf or pg_ident.conf is not the policy's, or was not loaded", _SITE,
     ),
+    Rule(
+        "login-uncompared", "medium", "devops", "nobody compares the files that say who logs in with the policy",
+        "have the policy write them: mode authoritative (docs/policy.md)",
+    ),
     Rule("server-setting", "medium", "devops", "a setting of the server is not as the inventory has it", _SITE),
     Rule(
         "server-listens", "high", "devops", "the server listens on other addresses than the inventory has", _SITE,
@@ -26,10 +30,18 @@ RULES = (
 
 
 def judge(source: Source, _expected: Expected) -> t.Iterator[Finding]:
-    """The differences that the module has found."""
+    """The differences that the module has found, and what it had nothing to compare with."""
     host, files = source.host, source.data["login_files"]
+    # Who accepts that they are others has seen these.
+    contents = "\0".join(f"{path} {digest}" for path, digest in sorted(files["contents"].items()))
+    if not files["compared"]:
+        evidence = (
+            "the policy's mode leaves pg_hba.conf and pg_ident.conf to somebody else: who may log in was not judged"
+        )
+        yield Finding("login-uncompared", host, "file pg_hba.conf", evidence, value=contents)
     for path in files["different"]:
-        yield Finding("login-file", host, f"file {path}", f"{path} is not what the access policy says", key="content")
+        evidence = f"{path} is not what the access policy says"
+        yield Finding("login-file", host, f"file {path}", evidence, key="content", value=contents)
     for path in files["not_loaded"]:
         yield Finding("login-file", host, f"file {path}", f"{path} was not loaded since it was changed", key="loaded")
     if files["broken"]:

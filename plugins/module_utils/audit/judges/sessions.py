@@ -22,16 +22,17 @@ def judge(source: Source, _expected: Expected) -> t.Iterator[Finding]:
     for one in source.data["unexpected"]:
         yield Finding(
             "login-unexpected", source.host, f"login of {one['role']}", _told(one), who=one["role"],
-            key="\0".join(str(one[key]) for key in ("role", "address", "identity", "method")),
+            key="\0".join(str(one[key]) for key in ("role", "database", "address", "identity", "method")),
         )  # fmt: skip
 
 
 def _told(one: Document) -> str:
     place = "over the unix socket" if one["address"] == "[local]" else f"from {one['address']}"
+    to = f" to {one['database']}" if one["database"] else ""
     if one["identity"] is None:
-        return f"{one['role']} is connected {place}"
+        return f"{one['role']} is connected{to} {place}"
     proved = f", as {one['identity']} by {one['method']}" if one["identity"] else ", without any proof"
-    return f"{one['role']} was let in {place}{proved}"
+    return f"{one['role']} was let in{to} {place}{proved}"
 
 
 KIND = Kind("sessions", "Who was connected", ("database_hosts",), judge, RULES)

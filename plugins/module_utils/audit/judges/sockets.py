@@ -22,6 +22,10 @@ KNOWN = (
     {"protocol": "udp", "port": 68, "account": "root"},
     {"protocol": "udp", "port": 68, "account": "systemd-network"},
     {"protocol": "udp", "port": 546, "account": "systemd-network"},
+    # It looks for routers itself (58 is ICMPv6), for leases and for neighbours (0x0800 is IPv4, 0x88cc LLDP).
+    {"protocol": "raw", "port": 58, "account": "systemd-network"},
+    {"protocol": "packet", "port": 0x0800, "account": "systemd-network"},
+    {"protocol": "packet", "port": 0x88CC, "account": "systemd-network"},
     {"protocol": "udp", "port": 323, "account": "root", "local": True},
     {"protocol": "udp", "port": 323, "account": "_chrony", "local": True},
 )
@@ -57,7 +61,12 @@ def _is(one: Document, known: t.Mapping[str, t.Any]) -> bool:
 
 
 def _local(one: Document) -> bool:
-    return ipaddress.ip_address(one["address"]).is_loopback
+    # A socket of packets hears what passes an interface, whoever it is for.
+    return (
+        one["protocol"] != "packet"
+        and not one["address"].startswith("every ")
+        and ipaddress.ip_address(one["address"]).is_loopback
+    )
 
 
 KIND = Kind("sockets", "Who listens", ("production_hosts", "store_hosts"), judge, RULES, of_host=True)

@@ -14,12 +14,25 @@ RULES = (
         "sshd-setting", "high", "devops", "sshd does not do what the roles tell it",
         "run playbooks/site.yml; a file of somebody else's may have the last word: sshd -T",
     ),
+    Rule(
+        "sshd-match", "high", "devops", "sshd does something else for whoever comes from a certain place, or to one",
+        "remove the Match block; or write its conditions into audit_expected: sshd, matches",
+    ),
+    Rule(
+        "sshd-file-open", "critical", "devops", "a host's key can be read, or sshd's settings changed, by others",
+        "chown root: FILE; chmod 0600 a key, 0644 the settings; make new host keys where one was open",
+    ),
 )  # fmt: skip
 ANYBODY = "*"
 
 
 def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
-    """*expected*: ``settings``, values by keyword, by account; ``"*"`` is everybody whom nothing else is said of."""
+    """*expected*: ``settings``, values by keyword, by account; ``"*"`` is everybody whom nothing else is said of.
+
+    ``matches``: conditions of Match blocks that are known, as they are written.
+    """
+    yield from _matches(source, expected.of(source.host).get("matches", []))
+    yield from _open(source)
     settings = source.data["settings"]
     own = expected.of(source.host).get("settings", {})
     common = settings[ANYBODY]
@@ -34,6 +47,21 @@ def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
                 has = common.get(keyword)
             if (has or []) != [value]:
                 yield _finding(source.host, account, keyword, " ".join(has or ["nothing"]), value)
+
+
+def _matches(source: Source, known: t.Sequence[str]) -> t.Iterator[Finding]:
+    for one in source.data["matches"]:
+        if one["text"] not in known:
+            evidence = f"{one['path']} has settings of its own for Match {one['text']}"
+            yield Finding("sshd-match", source.host, f"file {one['path']}", evidence, what=one["text"])
+
+
+def _open(source: Source) -> t.Iterator[Finding]:
+    for key, closed in (("keys", 0o077), ("files", 0o022)):
+        for one in source.data[key]:
+            if one["owner"] != "root" or one["kind"] != "file" or int(one["mode"], 8) & closed:
+                evidence = f"{one['path']} is a {one['kind']} of {one['owner']}:{one['group']} with {one['mode']}"
+                yield Finding("sshd-file-open", source.host, f"file {one['path']}", evidence)
 
 
 def _finding(host: str, account: str, keyword: str, has: str, value: str) -> Finding:

@@ -22,26 +22,31 @@ RULES = (
 
 
 def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
-    """*expected*: ``rules``, with ``account``, ``users``, ``command`` and ``options`` (default ``!authenticate``)."""
+    """*expected*: ``rules``, with ``account``, ``users``, ``command``, perhaps ``groups`` and ``options``.
+
+    The default is no other group, and ``!authenticate``.
+    """
     wanted = {_key(one): one for one in expected.of(source.host).get("rules", [])}
     found = {_key(one): one for one in source.data["rules"]}
     for key in sorted(found.keys() - wanted.keys()):
-        account, users, command, options = key
+        account, users, groups, command, options = key
         who = f"{account} may run {command} as {', '.join(users) or 'root'}"
+        who += f", in the groups {', '.join(groups)}" if groups else ""
         evidence = who + (f" ({', '.join(options)})" if options else "")
         yield Finding(
             "sudo-unknown", source.host, f"account {account}", evidence, who=account, what=command, key=repr(key)
         )
     for key in sorted(wanted.keys() - found.keys()):
-        evidence = f"{key[0]} may not run {key[2]} as {', '.join(key[1])}"
+        account, users, _groups, command, _options = key
+        evidence = f"{account} may not run {command} as {', '.join(users)}"
         yield Finding(
-            "sudo-missing", source.host, f"account {key[0]}", evidence, who=key[0], what=key[2], key=repr(key)
+            "sudo-missing", source.host, f"account {account}", evidence, who=account, what=command, key=repr(key)
         )
 
 
-def _key(one: Document) -> tuple[str, tuple[str, ...], str, tuple[str, ...]]:
-    options = tuple(sorted(one.get("options", ["!authenticate"])))
-    return one["account"], tuple(sorted(one["users"])), one["command"], options
+def _key(one: Document) -> tuple[str, tuple[str, ...], tuple[str, ...], str, tuple[str, ...]]:
+    users, groups = tuple(sorted(one["users"])), tuple(sorted(one.get("groups", [])))
+    return one["account"], users, groups, one["command"], tuple(sorted(one.get("options", ["!authenticate"])))
 
 
 KIND = Kind("sudo_rules", "Who may become whom", ("production_hosts", "store_hosts"), judge, RULES, of_host=True)

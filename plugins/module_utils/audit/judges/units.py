@@ -36,7 +36,10 @@ def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
         for path in one["drop_ins"]:
             # Debian's own lie below /usr
             if path not in own.get("drop_ins", []) and not path.startswith("/usr/lib/"):
-                yield Finding("unit-override", host, f"unit {name}", f"{path} is laid over {name}", what=path)
+                evidence = f"{path} is laid over {name}"
+                yield Finding(
+                    "unit-override", host, f"unit {name}", evidence, what=path, value=f"{path}\0{one['contents'][path]}"
+                )
     if source.data["core_limit"] != "0" or source.data["suid_dumpable"] not in ("", "0"):
         limit, dumpable = source.data["core_limit"], source.data["suid_dumpable"] or 0
         evidence = f"DefaultLimitCORE is {limit}, fs.suid_dumpable {dumpable}"

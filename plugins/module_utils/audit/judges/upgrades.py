@@ -42,15 +42,21 @@ def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
     late = [
         name
         for name, last in sorted(data["last"].items())
-        if _before(last or data["since"], expected.now - dt.timedelta(days=days))
+        # A time to come proves nothing.
+        if _before(last or data["since"], expected.now - dt.timedelta(days=days)) or _after(last, expected.now)
     ]
     if late and not off:
         yield Finding("upgrades-late", host, "unattended-upgrades", f"no success within {days} days: {', '.join(late)}")
-    if data["pending"] and _before(data["since"], expected.now - GRACE):
+    if data["pending"] and (_before(data["since"], expected.now - GRACE) or _after(data["since"], expected.now)):
         for name in data["pending"]:
             yield Finding("security-pending", host, f"package {name}", f"{name} has a security update")
     if data["reboot"]:
         yield Finding("restart-due", host, "host", "an update waits for a restart")
+
+
+def _after(moment: str, now: dt.datetime) -> bool:
+    # A clock may be a little ahead.
+    return bool(moment) and dt.datetime.fromisoformat(moment) > now + dt.timedelta(hours=1)
 
 
 def _before(moment: str, limit: dt.datetime) -> bool:

@@ -1,10 +1,15 @@
 # Copyright (c) The taaraxtak.production authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What passwd and shadow say of accounts; of a password only its state and the kind of its hash."""
+"""What passwd, shadow and group say of accounts; of a password only its state and the kind of its hash.
+
+glibc reads more than is written down in passwd(5): a line of four fields, or of eight, is an account too. Such a line
+is none that a host is made with: nothing is told then, and the audit says so.
+"""
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 # crypt(5)
@@ -14,6 +19,10 @@ _KINDS = {
 }  # fmt: skip
 # Debian's own way of saying that nobody logs in.
 _NO_SHELLS = ("/usr/sbin/nologin", "/sbin/nologin", "/usr/bin/false", "/bin/false")
+
+
+# The last one is (uid_t) -1, which means none.
+_MOST = 2**32 - 2
 
 
 def password(field: str) -> tuple[str, str]:
@@ -26,27 +35,63 @@ def password(field: str) -> tuple[str, str]:
     return "set", _KINDS.get(parts[1], "unknown") if len(parts) > 2 else "des"
 
 
+def is_login(shell: str) -> bool:
+    """Whether *shell* lets somebody in; none at all is /bin/sh."""
+    return shell not in _NO_SHELLS
+
+
+def rows(text: str, fields: int, name: str) -> list[list[str]]:
+    """The lines of the file *name*; ValueError where one hasn't that many fields, or could be read in two ways."""
+    found = []
+    # a line ends here alone: not at a form feed, as Python has it
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        words = line.split(":")
+        # NIS gives names that begin with a sign a meaning of their own
+        if len(words) != fields or not words[0] or words[0][0] in "+-" or line[0].isspace() or "\0" in line:
+            raise ValueError(f"line {number} of {name} is not as {name}(5) has it")
+        found.append(words)
+    return found
+
+
+def number(text: str, name: str) -> int:
+    """The number of an account or group; ValueError where others could read another one."""
+    if not re.fullmatch(r"0|[1-9][0-9]{0,9}", text) or int(text) > _MOST:
+        raise ValueError(f"{text!r} in {name} is no number of an account or group")
+    return int(text)
+
+
 def accounts(passwd: str, shadow: str, today: int) -> list[dict[str, t.Any]]:
     """Every account; *today* is in days since 1970, as shadow(5) has it."""
-    hidden = {line.split(":")[0]: line.split(":") for line in shadow.splitlines() if ":" in line}
+    hidden: dict[str, list[str]] = {}
+    for row in rows(shadow, 9, "shadow"):
+        # the first one counts
+        hidden.setdefault(row[0], row)
     found = []
-    for line in passwd.splitlines():
-        fields = line.split(":")
-        if len(fields) != 7:
-            continue
+    for fields in rows(passwd, 7, "passwd"):
         own = hidden.get(fields[0], [])
-        state, kind = password(own[1] if fields[1] == "x" and len(own) > 1 else fields[1])
-        ends = own[7] if len(own) > 7 else ""
+        state, kind = password(own[1] if fields[1] == "x" and own else fields[1])
+        ends = own[7] if own else ""
         found.append(
             {
-                "name": fields[0], "uid": int(fields[2]), "home": fields[5], "shell": fields[6], "password": state,
-                "hash": kind, "login": fields[6] not in _NO_SHELLS, "expired": ends.isdecimal() and int(ends) <= today,
+                "name": fields[0], "uid": number(fields[2], "passwd"), "gid": number(fields[3], "passwd"),
+                "home": fields[5], "shell": fields[6], "password": state, "hash": kind,
+                "login": is_login(fields[6]), "expired": ends.isdecimal() and int(ends) <= today,
             }
         )  # fmt: skip
     return found
 
 
-def groups(group: str) -> dict[str, list[str]]:
-    """The members of every group that has some beside those whose own it is."""
-    rows = [line.split(":") for line in group.splitlines()]
-    return {row[0]: sorted(row[3].split(",")) for row in rows if len(row) == 4 and row[3]}
+def groups(group: str, listed: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, list[str]]:
+    """Who is in every group that has members, by *listed* accounts' own group too.
+
+    What counts is the number: who is in one of two groups that share it is in both.
+    """
+    named = [(row[0], number(row[2], "group"), row[3]) for row in rows(group, 4, "group")]
+    members: dict[int, set[str]] = {}
+    for _name, gid, names in named:
+        members.setdefault(gid, set()).update(one.strip() for one in names.split(",") if one.strip())
+    for account in listed:
+        members.setdefault(account["gid"], set()).add(account["name"])
+    return {name: sorted(members[gid]) for name, gid, _names in named if members[gid]}

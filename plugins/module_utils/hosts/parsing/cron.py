@@ -5,24 +5,44 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import typing as t
 
-_ASSIGNED = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*\s*=|^['\"]")
+_PLAIN = ("BASH_ENV", "CRON_TZ", "ENV", "HOME", "LOGNAME", "MAILFROM", "MAILTO", "PATH", "SHELL", "TZ", "USER")
+# No job begins with a letter or a quotation mark.
+_ASSIGNED = re.compile(r"""^(['"]?)([^'"= \t]+)\1[ \t]*=[ \t]*(.*)$""", re.DOTALL)
 
 
-def jobs(text: str, *, account: str = "") -> list[dict[str, str]]:
-    """Every job with its schedule, account and command; a system's table, without *account*, names it in each line."""
-    found = []
-    for line in text.splitlines():
-        stripped = line.strip()
-        if not stripped or stripped.startswith("#") or _ASSIGNED.match(stripped):
+def jobs(text: str, *, account: str = "") -> list[dict[str, t.Any]]:
+    """Every job with its schedule, account, command and ``environment``, what the lines before it set.
+
+    A system's table, without *account*, names the account in each line.
+    """
+    found: list[dict[str, t.Any]] = []
+    environment: dict[str, str] = {}
+    # a line ends here alone: not at a form feed, as Python has it
+    for line in text.split("\n"):
+        stripped = line.strip(" \t")
+        if not stripped or stripped.startswith("#"):
+            continue
+        if (stripped[0].isalpha() or stripped[0] in "_'\"") and (match := _ASSIGNED.match(stripped)):
+            environment[match.group(2)] = _shown(match.group(2), match.group(3).strip("'\""))
             continue
         times = 1 if stripped.startswith("@") else 5
-        words = stripped.split(None, times if account else times + 1)
+        words = re.split(r"[ \t]+", stripped, maxsplit=times if account else times + 1)
         schedule, rest = " ".join(words[:times]), words[times:]
         who = account or (rest.pop(0) if rest else "")
-        found.append({"schedule": schedule, "account": who, "command": rest[0] if rest else ""})
+        command = rest[0] if rest else ""
+        found.append({"schedule": schedule, "account": who, "command": command, "environment": dict(environment)})
     return found
+
+
+def _shown(name: str, value: str) -> str:
+    """The value, or where it may be a password its digest."""
+    return (
+        value if name in _PLAIN else f"sha256 {hashlib.sha256(value.encode('utf-8', 'backslashreplace')).hexdigest()}"
+    )
 
 
 def read_by_cron(name: str) -> bool:

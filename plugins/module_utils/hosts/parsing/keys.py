@@ -8,16 +8,21 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 import typing as t
 
-_TYPES = ("ssh-", "ecdsa-", "sk-")
+_TYPES = ("ssh-", "ecdsa-", "sk-", "rsa-sha2-", "webauthn-sk-")
+NO_KEY = "it is no key"
+# How each key begins in base64: with the length of its type's name.
+_BEGINS = re.compile(r"(?:^|[^A-Za-z0-9+/])AAAA[A-Za-z0-9+/]{4}")
 
 
 def lines(text: str) -> list[dict[str, t.Any]]:
     """Every line that is no comment: its options, type, fingerprint and comment; ``problem`` where it is no key."""
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
-        stripped = line.strip()
+    # a line ends here alone: not at a form feed, as Python has it
+    for number, line in enumerate(text.split("\n"), 1):
+        stripped = line.strip(" \t\r")
         if stripped and not stripped.startswith("#"):
             found.append({"line": number, **key(stripped)})
     return found
@@ -26,20 +31,29 @@ def lines(text: str) -> list[dict[str, t.Any]]:
 def key(line: str) -> dict[str, t.Any]:
     """One line; options are in the order of the line."""
     options, rest = ("", line) if line.startswith(_TYPES) else _options(line)
-    words = rest.split(None, 2)
-    empty = {"options": split(options), "type": "", "fingerprint": "", "comment": "", "problem": "it is no key"}
+    words = [word for word in re.split(r"[ \t]+", rest, maxsplit=2) if word]
+    # What is no key may be anything, a password say: nothing of it is told.
+    problem = "it may be a key, and can't be read" if _BEGINS.search(line) else NO_KEY
+    empty: dict[str, t.Any] = {"options": [], "type": "", "fingerprint": "", "comment": "", "problem": problem}
     if len(words) < 2 or not words[0].startswith(_TYPES):
         return empty
     try:
-        blob = base64.b64decode(words[1], validate=True)
+        # sshd passes over these in a key
+        blob = base64.b64decode(re.sub(r"[\r\v\f]", "", words[1]), validate=True)
     except (binascii.Error, ValueError):
         return empty
     # the blob says its type itself
-    if blob[4 : 4 + int.from_bytes(blob[:4], "big")] != words[0].encode():
+    if blob[4 : 4 + int.from_bytes(blob[:4], "big")] != _type(words[0]).encode():
         return empty
     digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
     comment = words[2] if len(words) > 2 else ""
-    return {**empty, "type": words[0], "fingerprint": f"SHA256:{digest}", "comment": comment, "problem": ""}
+    known = {"options": split(options), "type": words[0], "comment": comment, "problem": ""}
+    return {**empty, **known, "fingerprint": f"SHA256:{digest}"}
+
+
+def _type(word: str) -> str:
+    """The type of the key itself, where the line has the name of a kind of signature, which sshd takes too."""
+    return "ssh-rsa" if word.startswith("rsa-sha2-") else word.removeprefix("webauthn-")
 
 
 def _options(line: str) -> tuple[str, str]:

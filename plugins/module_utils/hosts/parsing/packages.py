@@ -43,5 +43,6 @@ def policies(printed: str) -> list[dict[str, str]]:
 
 def owners(printed: str) -> set[str]:
     """The paths that ``dpkg-query --search`` has found in a package."""
-    listed = [line.rpartition(": ") for line in printed.splitlines() if not line.startswith("diversion by ")]
+    diverted = ("diversion by ", "local diversion ")
+    listed = [line.rpartition(": ") for line in printed.splitlines() if not line.startswith(diverted)]
     return {path for package, colon, path in listed if package and colon}
