@@ -306,20 +306,11 @@ passed:
   type: bool
 """
 
-import datetime
-import typing as t
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.access import inspecting
-from ..module_utils.access.audit.audit import audit
-from ..module_utils.access.audit.effective import Effective, listed
-from ..module_utils.access.audit.findings import at_least, summary
-from ..module_utils.access.policy.model import Policy
-from ..module_utils.access.policy.reader import parse
+from ..module_utils.access.audit.findings import at_least
+from ..module_utils.access.gathering import GATHER, gathered
 from ..module_utils.postgres.connection import AbsentError, login_argument_spec
-
-GATHER = ["matrix", "effective", "grid", "findings", "probes", "export"]
 
 
 def main() -> None:
@@ -330,7 +321,7 @@ def main() -> None:
             "database": {"type": "str"},
             "roles": {"type": "list", "elements": "str"},
             "all_roles": {"type": "bool", "default": False},
-            "gather": {"type": "list", "elements": "str", "choices": GATHER, "default": ["matrix", "findings"]},
+            "gather": {"type": "list", "elements": "str", "choices": list(GATHER), "default": ["matrix", "findings"]},
             "fail_on": {
                 "type": "str",
                 "choices": ["never", "low", "medium", "high", "critical"],
@@ -359,83 +350,6 @@ def main() -> None:
                 **answer,
             )
     module.exit_json(changed=False, **answer)
-
-
-def gathered(params: dict[str, t.Any], gather: set[str]) -> dict[str, t.Any]:
-    """The module's return values; ValueError where the server can't be read."""
-    answer: dict[str, t.Any] = {"unread": []}
-    if gather - {"export"}:
-        answer = of_policy(params, parse(params["policy"]), gather)
-    if "export" in gather:
-        answer["exported"], unread = inspecting.read_policy(params, params["database"])
-        answer["unread"] += [one for one in unread if one not in answer["unread"]]
-    return answer
-
-
-def of_policy(params: dict[str, t.Any], policy: Policy, gather: set[str]) -> dict[str, t.Any]:
-    """What is to be gathered with a policy."""
-    seen = inspecting.see(
-        params,
-        policy,
-        database=params["database"],
-        roles=params["roles"],
-        all_roles=params["all_roles"],
-        with_matrix="matrix" in gather,
-        with_objects=bool(gather & {"effective", "grid", "findings", "probes"}),
-    )
-    answer: dict[str, t.Any] = {"missing_roles": list(seen.missing_roles), "unread": seen.unread}
-    if "matrix" in gather:
-        answer["matrix"] = seen.matrix
-    if seen.cluster is None:
-        return answer
-    passed = not seen.unread
-    # Of every role that can log in: the audit asks for all, the answer for some.
-    known = {name: Effective(seen.cluster, objects) for name, objects in seen.objects.items()}
-    if "effective" in gather:
-        answer["effective"] = [one for held in known.values() for one in listed(held, seen.roles)]
-    if "findings" in gather:
-        done = audit(policy, seen.cluster, seen.objects, today=datetime.date.today(), effective=known)
-        answer["findings"] = [one.as_dict() for one in done.findings]
-        answer["assertions"] = [one.as_dict() for one in done.assertions]
-        answer["summary"] = {**summary(done.findings)}
-        passed = passed and done.passed
-    if "grid" in gather:
-        answer["grid"] = drawn(answer, known, seen)
-    if "probes" in gather:
-        answer["probes"] = probed(params, policy, seen)
-        counts = inspecting.tried(answer["probes"])
-        answer.setdefault("summary", {})["probes"] = counts
-        # As whom nothing was tried, of them nothing is known.
-        untried = inspecting.untried(policy, answer["probes"])
-        passed = passed and counts["passed"] > 0 and counts["failed"] == 0 and not untried
-    if gather & {"findings", "probes"}:
-        answer["passed"] = passed
-    return answer
-
-
-def drawn(answer: dict[str, t.Any], known: dict[str, Effective], seen: inspecting.Seen) -> list[dict[str, t.Any]]:
-    """The access matrix of each database, with what *answer* has found of it."""
-    # A module compiles all that it imports in each run, and most runs draw nothing.
-    from ..module_utils.audit.grid import grids
-
-    effective = [one for held in known.values() for one in listed(held, seen.roles)]
-    return grids({**answer, "effective": effective})
-
-
-def probed(params: dict[str, t.Any], policy: Policy, seen: inspecting.Seen) -> list[dict[str, t.Any]]:
-    """The results of the probes in every database that was read."""
-    # A module compiles all that it imports in each run, and most runs probe nothing.
-    from ..module_utils.access import probing
-    from ..module_utils.access.probes import probes
-
-    if seen.cluster is None:
-        return []
-    roles = [*seen.roles, *seen.missing_roles] if params["roles"] is not None or params["all_roles"] else None
-    return [
-        result.as_dict()
-        for name, objects in seen.objects.items()
-        for result in probing.run(params, name, probes.plan(policy, seen.cluster, objects, roles))
-    ]
 
 
 if __name__ == "__main__":
