@@ -1,0 +1,228 @@
+"""A host made by the recipe is adopted step by step, while its collector writes; each test goes on where one ended."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+REPORTS = ROOT / "build" / "adopt"
+OLD, NEW = "collect.service", "taaraxtak-collector.service"
+HBA = "/etc/postgresql/17/old/pg_hba.conf"
+# Whatever a step or its way back may change of what was there.
+LOOK = {
+    "passwords": "getent shadow ops",
+    "hba": f"cat {HBA} /etc/postgresql/17/old/pg_ident.conf",
+    "cron": "cat /var/spool/cron/crontabs/nightly",
+    "sudo": "cat /etc/sudoers.d/nightly /etc/sudoers.d/ops",
+    "sshd": "sshd -T",
+    "grafana": "cat /etc/grafana/grafana.ini /etc/grafana/provisioning/datasources/taaraxtak.yaml",
+}
+ROLES = """
+SELECT rolname, rolsuper, rolcanlogin, rolpassword, rolconnlimit,
+  (SELECT setconfig FROM pg_db_role_setting WHERE setrole = oid AND setdatabase = 0)
+FROM pg_authid WHERE rolname !~ '^pg_'
+UNION ALL SELECT relname, false, false, pg_get_userbyid(relowner), 0,
+  ARRAY(SELECT one::text FROM unnest(relacl) one ORDER BY 1) FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1
+"""
+
+
+@pytest.fixture(scope="module")
+def step(play: t.Callable[..., str]) -> t.Callable[..., str]:
+    """Take a step, or with confirm="" show its report; `back` takes it back."""
+
+    def run(name: str, *, back: bool = False, confirm: str | None = None, **options: t.Any) -> str:
+        if back:
+            return play("playbooks/adopt_back.yml", adopt_step=name, **options)
+        named = name if confirm is None else confirm
+        return play("playbooks/adopt.yml", adopt_step=name, adopt_confirm=named, **options)
+
+    return run
+
+
+@pytest.fixture
+def look(production: t.Any, postgres: t.Any) -> t.Callable[[], dict[str, str]]:
+    """What there is now, to be compared."""
+
+    def read() -> dict[str, str]:
+        found = {name: production.check_output(command) for name, command in LOOK.items()}
+        return {**found, "roles": query(production, ROLES)}
+
+    return read
+
+
+def query(production: t.Any, statement: str) -> str:
+    """What the superuser's psql answers."""
+    command = "runuser -u postgres -- psql -XAt -v ON_ERROR_STOP=1 -d taaraxtak -c %s"
+    return str(production.check_output(command, statement))
+
+
+def journal(production: t.Any, unit: str) -> list[str]:
+    return str(production.check_output(f"journalctl --quiet --no-pager --output=cat --unit={unit}")).splitlines()
+
+
+def no_row_is_lost(production: t.Any) -> int:
+    """No error was said, and the rows are numbered without a gap, up to the last that a collector said it wrote."""
+    said = journal(production, OLD) + journal(production, NEW)
+    assert [line for line in said if "ERROR" in line or "Traceback" in line] == []
+    wrote = [int(line.removeprefix("wrote ")) for line in said if line.startswith("wrote ")]
+    assert len(wrote) == len(set(wrote)), "each row is written once"
+    last = max(wrote)
+    count, highest = query(production, f"SELECT count(*), max(n) FROM counted WHERE n <= {last}").split("|")
+    assert (int(count), int(highest)) == (last, last)
+    measured = query(production, "SELECT count(*) - (SELECT count(*) FROM counted) FROM measurement")
+    assert abs(int(measured)) <= 1, "of the row that is written now"
+    return last
+
+
+@pytest.fixture(autouse=True)
+def it_keeps_writing(production: t.Any, until: t.Callable[..., None]) -> t.Iterator[None]:
+    """After each test too one collector writes, nothing was lost, and nobody has had an error."""
+    yield
+    before = no_row_is_lost(production)
+    until(lambda: no_row_is_lost(production) > before, seconds=30, what="no new row", host=production, unit=NEW)
+
+
+def test_the_report_names_what_is_there_and_changes_nothing(step, look, production):
+    before = look()
+    said = step("report", confirm="")
+    assert look() == before
+    assert "Nothing was changed" in said
+    screen = (REPORTS / "production-report.txt").read_text()
+    for sentence in [
+        "data folder: /srv/postgres/old",
+        "scraper to taaraxtak from 127.0.0.1",
+        "nightly: * * * * * /home/nightly/dump.sh",
+        "/etc/systemd/system/collect.service",
+        "ops@laptop",
+        "ops: ALL as ALL !authenticate",
+        "scraper comes by the network, and its password is taken away",
+        'ALTER TABLE "public"."counted" OWNER TO "taaraxtak_owner"',
+        "Next: dumps.",
+    ]:
+        assert sentence in screen
+    assert "planted" not in screen + (REPORTS / "production-report.json").read_text()
+    assert json.loads((REPORTS / "production-report.json").read_text())["done"] == []
+    assert production.run("test -e /var/lib/taaraxtak-adopt").rc == 1
+
+
+def test_a_step_is_not_taken_before_its_time_or_under_another_name(play, look):
+    before = look()
+    assert "retire comes after dumps" in play(
+        "playbooks/adopt.yml", adopt_step="retire", adopt_confirm="retire", status=2
+    )
+    assert "adopt_confirm names access" in play(
+        "playbooks/adopt.yml", adopt_step="dumps", adopt_confirm="access", status=2
+    )
+    assert "dumps is not done" in play("playbooks/adopt_back.yml", adopt_step="dumps", status=2)
+    assert look() == before
+
+
+def test_the_first_dump_is_proved_beside_the_old_job_and_the_old_dumps_are_taken_over(step, look, store):
+    before = look()
+    step("dumps")
+    listed = str(store.check_output("runuser -u dumps-archive -- dump-store list"))
+    assert re.search(r"\.sql\.zst .* archived {2}drilled .* equal", listed)
+    assert "adopted" in listed
+    after = look()
+    assert after["cron"] == before["cron"]
+    assert after["hba"].endswith(before["hba"].partition("\n")[2][-200:])
+    step("dumps", back=True)
+    assert look() == before
+    step("dumps")
+
+
+def test_the_old_job_stays_until_enough_dumps_are_proved(play, step, look, production):
+    refused = play("playbooks/adopt.yml", adopt_step="retire", adopt_confirm="retire", adopt_verified_dumps=9, status=2)
+    assert "The old job is retired once each database has 9 dumps" in refused
+    before = look()
+    step("retire")
+    assert "# retired by taaraxtak.production: * * * * * /home/nightly/dump.sh" in production.check_output(LOOK["cron"])
+    assert not production.file("/etc/sudoers.d/nightly").exists
+    step("retire", back=True)
+    assert look() == before
+    assert production.file("/etc/sudoers.d/nightly").mode == 0o440
+    step("retire")
+    LOOK.pop("sudo")
+
+
+def test_grants_take_nothing_away(step, look, production):
+    before = {key: value for key, value in look().items() if key != "roles"}
+    step("grants")
+    assert query(production, "SELECT count(*) FROM pg_roles WHERE rolname IN ('taaraxtak_owner', 'dba')") == "2"
+    assert {key: value for key, value in look().items() if key != "roles"} == before
+
+
+def test_the_collector_and_grafana_move_to_peer_and_back(step, look, production):
+    before = look()
+    step("clients")
+    assert production.service(NEW).is_running
+    assert not production.service(OLD).is_running
+    assert not production.file("/etc/grafana/provisioning/datasources/taaraxtak.yaml").exists
+    LOOK.pop("grafana")
+    identity = query(production, "SELECT DISTINCT usename, client_addr FROM pg_stat_activity WHERE usename = 'scraper'")
+    assert identity == "scraper|"
+    step("clients", back=True)
+    assert production.service(OLD).is_running
+    assert not production.service(NEW).is_running
+    LOOK["grafana"] = "cat /etc/grafana/grafana.ini /etc/grafana/provisioning/datasources/taaraxtak.yaml"
+    assert look() == before
+    LOOK.pop("grafana")
+    step("clients")
+
+
+def test_what_the_policy_does_not_grant_is_taken_away_and_given_back(step, look, production):
+    before = look()
+    step("access")
+    owner = query(production, "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'counted'")
+    assert owner == "taaraxtak_owner"
+    assert query(production, "SELECT rolname FROM pg_authid WHERE rolpassword IS NOT NULL") == ""
+    assert query(production, "SELECT rolsuper FROM pg_roles WHERE rolname = 'former'") == "f"
+    step("access", back=True)
+    assert look() == before
+    step("access")
+
+
+def test_the_login_files_and_settings_become_the_policys_and_back(step, look, production):
+    before = look()
+    step("logins", database_restart_allowed=True)
+    assert "Owned whole by the Ansible collection" in production.check_output(f"head -1 {HBA}")
+    assert query(production, "SHOW listen_addresses") == ""
+    step("logins", back=True, database_restart_allowed=True)
+    assert look() == before
+    assert query(production, "SHOW listen_addresses") == "localhost"
+    step("logins", database_restart_allowed=True)
+
+
+def test_devops_keys_are_the_only_ones_and_back(step, look, production):
+    before = look()
+    step("keys")
+    assert "passwordauthentication no" in production.check_output("sshd -T")
+    assert production.check_output("chage -l ops").count("1970") == 1, "the account is closed"
+    step("keys", back=True)
+    assert look() == before
+    assert "1970" not in production.check_output("chage -l ops")
+    step("keys")
+
+
+def test_what_is_not_open_is_dropped_and_back(step, production):
+    step("firewall")
+    assert "policy drop" in production.check_output("nft list table inet taaraxtak")
+    step("firewall", back=True)
+    assert production.run("nft list table inet taaraxtak").rc != 0
+    step("firewall")
+
+
+def test_the_rest_is_an_ordinary_run_and_the_audit_is_clean(play, store, tmp_path):
+    # Who brought the old dumps to the store is closed by hand.
+    store.check_output("usermod --lock --expiredate 1 nightly")
+    store.check_output("rm /home/nightly/.ssh/authorized_keys")
+    play("playbooks/site.yml", database_restart_allowed=True)
+    play("playbooks/backup_now.yml", "playbooks/restore_drill.yml")
+    # It fails where it has found anything, or could not look.
+    assert "nothing was found" in play("playbooks/audit.yml", audit_folder=str(tmp_path / "audit")).lower()
