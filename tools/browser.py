@@ -129,7 +129,7 @@ class Browser:
 
     def _next(self, deadline: float) -> dict[str, t.Any]:
         while b"\0" not in self.rest:
-            ready, _, _ = select.select([self.into], [], [], max(0.0, deadline - time.monotonic()))
+            ready = select.select([self.into], [], [], max(0.0, deadline - time.monotonic()))[0]
             chunk = os.read(self.into, 1 << 20) if ready else b""
             if not chunk:
                 raise BrowserError("Chromium has ended, or does not answer")

@@ -11,7 +11,6 @@ with is seen here too.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import datetime as dt
 import sys
@@ -48,7 +47,7 @@ from plugins.module_utils.dashboards.verdicts import (  # noqa: E402 - the path 
 )
 from tools.policed import (  # noqa: E402 - the path is set above
     FOLDER,
-    connect,
+    changing,
     policed,
     read_policy,
     read_yaml,
@@ -99,11 +98,7 @@ def fill(params: t.Mapping[str, t.Any], policy: Policy) -> None:
         "ip_hostname_mapping": made_up.mappings(times),
         "ooni_web_connectivity_test": made_up.tests(times),
     }
-    with (
-        contextlib.closing(connect(params, the_database(policy))) as connection,
-        connection,
-        connection.cursor() as cursor,
-    ):
+    with changing(params, the_database(policy)) as cursor:
         cursor.execute(
             "SELECT c.oid::regclass::text, relname, relnatts FROM pg_class c"
             " JOIN pg_namespace n ON n.oid = relnamespace"

@@ -31,7 +31,9 @@ from plugins.module_utils.actions.records import (  # noqa: E402 - the path is s
 )
 from plugins.module_utils.files.whole import replace  # noqa: E402 - the path is set above
 
-SCHEMA = ROOT / "docs" / "incident.schema.json"
+SCHEMA = Path("docs") / "incident.schema.json"
+# Where the collection lies in a project, whoever's machine that is on.
+INSTALLED = Path(".ansible") / "collections" / "ansible_collections" / "taaraxtak" / "production"
 
 
 def begin(options: argparse.Namespace, now: dt.datetime) -> int:
@@ -41,12 +43,19 @@ def begin(options: argparse.Namespace, now: dt.datetime) -> int:
     text = template.template(
         name,
         now,
-        schema=os.path.relpath(SCHEMA, place.resolve()),
+        schema=os.path.relpath(_schema(place.resolve()), place.resolve()),
         host=options.host,
         database=options.database,
     )
     _write(place, text)
     return 0
+
+
+def _schema(place: Path) -> Path:
+    """The schema of before.yml, for editors: this collection's, or the one that the project of *place* pins."""
+    project = place.parent.parent
+    inside = ROOT in place.parents or not (project / "requirements.yml").exists()
+    return (ROOT if inside else project / INSTALLED) / SCHEMA
 
 
 def prepare_undo(options: argparse.Namespace, now: dt.datetime) -> int:

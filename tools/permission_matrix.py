@@ -1,7 +1,7 @@
 # Copyright (c) The taaraxtak.production authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write README's table of who may do what, as a live catalogue has it: `make matrix`.
+"""Write README's table of who may do what, as a live catalogue has it: `make matrix`, of a project with PROJECT=.
 
 A throw-away cluster gets the inventory's policy and tables by the same code as a host does, and is then asked.
 """
@@ -22,8 +22,8 @@ from plugins.module_utils.access.policy.model import Policy  # noqa: E402 - the 
 from plugins.module_utils.files.whole import replace  # noqa: E402 - the path is set above
 from tools.policed import connect, policed, read_policy, the_database  # noqa: E402 - the path is set above
 
-README = ROOT / "README.md"
-INVENTORY = ROOT / "inventory" / "production"
+README = "README.md"
+INVENTORY = Path("inventory") / "production"
 BEGIN = "<!-- made by `make matrix` from a live catalogue -->\n"
 END = "<!-- end of the table -->\n"
 COLUMNS = {"read": "reads", "insert": "inserts", "change": "updates", "delete": "deletes", "truncate": "truncates"}
@@ -32,10 +32,10 @@ HEAD = f"| role | logs in as | {' | '.join(COLUMNS.values())} | creates, alters,
 LISTED = 3
 
 
-def live_matrix(policy: Policy) -> tuple[list[dict[str, t.Any]], list[str]]:
-    """The matrix of a server under *policy* with the inventory's tables, and the names of those."""
+def live_matrix(policy: Policy, project: Path = ROOT) -> tuple[list[dict[str, t.Any]], list[str]]:
+    """The matrix of a server under *policy* with the tables of the *project*'s inventory, and the names of those."""
     database = the_database(policy)
-    with policed(INVENTORY, policy) as params:
+    with policed(project / INVENTORY, policy) as params:
         with contextlib.closing(connect(params, database)) as connection, connection.cursor() as cursor:
             cursor.execute(
                 "SELECT quote_ident(nspname) || '.' || quote_ident(relname)"
@@ -72,24 +72,31 @@ def _tables(word: str, held: list[str], tables: list[str]) -> str:
     return ", ".join(f"`{name.split('.', 1)[1]}`" for name in held)
 
 
-def made() -> str:
-    """README with the table as it is now."""
-    text = README.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    _old, after = rest.split(END)
-    policy = read_policy(INVENTORY)
-    return before + BEGIN + rendered(policy, *live_matrix(policy)) + END + after
+def made(project: Path = ROOT) -> str:
+    """The *project*'s README with the table as it is now; ValueError where it has no place for one."""
+    text = (project / README).read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _old, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{project / README} has no place for the table: write these two lines there: {BEGIN}{END}")
+    policy = read_policy(project / INVENTORY)
+    return before + BEGIN + rendered(policy, *live_matrix(policy, project)) + END + after
 
 
-def main() -> int:
-    """Write README anew."""
-    text = made()
-    changed = text != README.read_text(encoding="utf-8")
-    if changed:
-        replace(README, text.encode())
+def main(arguments: t.Sequence[str]) -> int:
+    """Write anew README of the folder that the one argument names, or of the checkout."""
+    project = Path(arguments[0]) if arguments else ROOT
+    try:
+        text = made(project)
+        changed = text != (project / README).read_text(encoding="utf-8")
+        if changed:
+            replace(project / README, text.encode())
+    except (OSError, ValueError) as error:
+        print(f"matrix: {error}", file=sys.stderr)
+        return 1
     print(f"README.md: {'the table was written anew' if changed else 'the table is as the live catalogue has it'}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

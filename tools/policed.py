@@ -63,13 +63,24 @@ def policed(inventory: Path, policy: Policy) -> t.Iterator[dict[str, t.Any]]:
         options = Options(check=False, lock_file=str(Path(folder) / "lock"), hba=False, skip_missing=True)
         enforce(params, policy, options)
         schema = inventory / FOLDER / "schema.sql"
-        with contextlib.closing(connect(params, database)) as connection, connection, connection.cursor() as cursor:
-            try:
+        try:
+            with changing(params, database) as cursor:
                 cursor.execute(schema.read_text(encoding="utf-8"))
-            except psycopg2.Error as error:
-                raise ValueError(f"{schema} can't be carried out: {str(error).strip()}") from error
+        except psycopg2.Error as error:
+            raise ValueError(f"{schema} can't be carried out: {str(error).strip()}") from error
         enforce(params, policy, options)
         yield params
+
+
+@contextlib.contextmanager
+def changing(params: t.Mapping[str, t.Any], database: str) -> t.Iterator[t.Any]:
+    """A cursor in a transaction that is committed in the end."""
+    connection = connect(params, database)
+    try:
+        with connection, connection.cursor() as cursor:
+            yield cursor
+    finally:
+        connection.close()
 
 
 def connect(params: t.Mapping[str, t.Any], database: str) -> t.Any:

@@ -48,7 +48,7 @@ def main() -> int:
     LOGS.mkdir(parents=True, exist_ok=True)
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         results = list(pool.map(run, sys.argv[1:]))
-    failed = [name for name, status, _ in results if status != 0]
+    failed = [name for name, status, _seconds in results if status != 0]
     for name in failed:
         print(f"--- the end of {LOGS / name}.log ---")
         print("\n".join((LOGS / f"{name}.log").read_text(errors="replace").splitlines()[-100:]))

@@ -33,6 +33,7 @@ StrictModes no
 UsePAM no
 Compression no
 LogLevel ERROR
+Subsystem sftp internal-sftp
 """
 
 

@@ -28,10 +28,26 @@ options:
     type: str
     choices: [any, dump, globals, saved]
     default: any
+  judge:
+    description:
+      - Answer RV(verdict), too, which is what the store's own check says. It looks at the whole store, whatever
+        O(name), O(database) and O(kind) are.
+    type: bool
+    default: false
+    version_added: 0.3.0
+  store:
+    description:
+      - The name of a store that only keeps files, such as a storage box, an SFTP server or a bucket. The host that asks
+        reaches it by the settings of C(dump-carry), which O(settings) names then.
+      - Its dumps count as archived once they have their manifest. Nobody drills them there.
+    type: str
+    default: ""
+    version_added: 0.3.0
   settings:
-    description: The settings of the store that say where the dumps are, and whose signature is right.
+    description:
+      - The settings of the store that say where the dumps are, and whose signature is right.
+      - With O(store) the default is C(/etc/taaraxtak/dump-carry.json), else C(/etc/taaraxtak/dump-keep.json).
     type: path
-    default: /etc/taaraxtak/dump-keep.json
 extends_documentation_fragment:
   - taaraxtak.production.attributes
 attributes:
@@ -56,10 +72,24 @@ EXAMPLES = r"""
   become: true
   register: store
 
+- name: Look what a storage box holds, as a host that knows its signers
+  taaraxtak.production.dump_info:
+    store: box
+    settings: "{{ playbook_dir }}/../build/stores/dump-carry.json"
+    judge: true
+  delegate_to: localhost
+
 - name: Look whether the newest dump that counts is younger than a day
   ansible.builtin.assert:
     that: store.newest | map(attribute='archived') | select | selectattr('age_s', 'lt', 86400) | list | length == 1
     quiet: true
+
+- name: Fail where the store's own check is not content
+  taaraxtak.production.dump_info:
+    judge: true
+  become: true
+  register: store
+  failed_when: store is failed or store.verdict.level != 'ok'
 
 - name: Wait until a dump is archived
   taaraxtak.production.dump_info:
@@ -176,7 +206,7 @@ dumps:
 newest:
   description:
     - For each database and kind of RV(dumps), and each host that signed some, the newest one that counts, and the
-      newest one that is verified.
+      newest one that is verified. One that was received in the future, by this clock, is none of them.
   returned: success
   type: list
   elements: dict
@@ -196,21 +226,78 @@ newest:
     verified:
       description: The newest dump that is verified, as in RV(dumps); null where there is none.
       type: dict
+store:
+  description: What the store promises less than a dump store does. See docs/stores.md.
+  returned: success
+  type: dict
+  contains:
+    kind:
+      description: V(dump_store), V(ssh_files), V(sftp) or V(s3).
+      type: str
+    loses:
+      description: A sentence for each promise that it does not make; none of a dump store.
+      type: list
+      elements: str
 problems:
   description: Sentences about what lies in the store and should not, such as files that are no dumps.
   returned: success
   type: list
   elements: str
+verdict:
+  description:
+    - What C(dump-store check) says of the store, by the limits in O(settings). It is made anew; nobody is told of it,
+      and no figures are written.
+  returned: with O(judge), where the store is set up
+  type: dict
+  contains:
+    level:
+      description: V(ok), V(warning) or V(critical).
+      type: str
+    at:
+      description: When it was judged, by the store's clock, in UTC.
+      type: str
+    findings:
+      description: What is not as it should be, the worst first.
+      type: list
+      elements: dict
+      contains:
+        level:
+          description: V(warning) or V(critical).
+          type: str
+        sentence:
+          description: What is wrong.
+          type: str
+        steady:
+          description: The same without what changes by itself, such as ages.
+          type: str
+        about:
+          description:
+            - V(missing), V(old) or V(unverified), of a database or globals; V(lost), of a dump that has less than the
+              one before; V(ahead) or V(replayed), of times that don't fit; V(room), V(waiting), V(excuse) or V(file).
+          type: str
+        where:
+          description: What it was found at.
+          type: str
+    groups:
+      description: The newest archived and the newest verified dump of each database, and of globals, by signer.
+      type: list
+      elements: dict
+    space:
+      description: In bytes what the dumps take (C(used)) and may (C(quota)), what is C(free), and what is C(reserve).
+      type: dict
 """
 
 import datetime as dt
 import os
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.dumps.config import read_settings
 from ..module_utils.dumps.control import Shelf, look
-from ..module_utils.dumps.keeper import Settings
+from ..module_utils.dumps.keeper import CONFIG, Settings, check
+from ..module_utils.dumps.plain import command as carrying
+from ..module_utils.dumps.plain.guarantees import DUMP_STORE, told
 from ..module_utils.dumps.processes import DumpError
 
 
@@ -220,18 +307,32 @@ def main() -> None:
             "name": {"type": "str", "default": ""},
             "database": {"type": "str", "default": ""},
             "kind": {"type": "str", "choices": ["any", "dump", "globals", "saved"], "default": "any"},
-            "settings": {"type": "path", "default": "/etc/taaraxtak/dump-keep.json"},
+            "judge": {"type": "bool", "default": False},
+            "store": {"type": "str", "default": ""},
+            "settings": {"type": "path"},
         },
         supports_check_mode=True,
     )
-    params = module.params
-    result = {}
+    params, now = module.params, dt.datetime.now(dt.UTC)
+    path = params["settings"] or (carrying.CONFIG if params["store"] else CONFIG)
+    result: dict[str, t.Any] = {"store": told(DUMP_STORE)}
     try:
-        if module.check_mode and not os.path.exists(params["settings"]):  # noqa: PTH110 (the option is a string)
-            result["msg"] = f"{params['settings']} is not there yet: a real run needs the role dump_store"
+        if module.check_mode and not os.path.exists(path):  # noqa: PTH110 (the option is a string)
+            role = "backup" if params["store"] else "dump_store"
+            result["msg"] = f"{path} is not there yet: a real run needs the role {role}"
             shelf = Shelf((), ())
+        elif params["store"]:
+            carrier = read_settings(carrying.Settings, path)
+            rows, problems, verdict = carrying.survey(carrier, carrier.place(params["store"]), now)
+            shelf = Shelf(tuple(rows), tuple(problems))
+            result["store"] = told(carrier.place(params["store"]).kind)
+            if params["judge"]:
+                result["verdict"] = verdict.document()
         else:
-            shelf = look(read_settings(Settings, params["settings"]), dt.datetime.now(dt.UTC))
+            settings = read_settings(Settings, path)
+            shelf = look(settings, now)
+            if params["judge"]:
+                result["verdict"] = check(settings, now).document()
     except (DumpError, ValueError, OSError) as error:
         module.fail_json(msg=str(error))
     kind = "" if params["kind"] == "any" else params["kind"]

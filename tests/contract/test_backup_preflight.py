@@ -30,6 +30,7 @@ STORES = "backup_stores must name at least one store, and none of them twice"
 NAME = "The name of a store is that of its key's file"
 HOST_KEY = "Each of backup_stores must have a name of its own"
 ADDRESS = "must have a name or an address without any other sign"
+KIND = "kind is dump_store, ssh_files, sftp or s3"
 HALVES = "there must be both, as ordinary files, or none"
 RECIPIENTS = "backup_recipients must hold at least two public keys"
 
@@ -62,6 +63,11 @@ def one(**more: t.Any) -> dict[str, t.Any]:
     return {"backup_stores": [store(**more)]}
 
 
+def bucket(**more: t.Any) -> dict[str, t.Any]:
+    what = {"kind": "s3", "endpoint": "https://s3.example.org", "bucket": "dumps", "access_key_id": "AK"}
+    return {"backup_stores": [{"name": "vault", **what, "secret_access_key": "SK", **more}]}
+
+
 # What is said, and the variables that differ from those that are well; `keys` are files of the host.
 CASES: dict[str, tuple[str, dict[str, t.Any]]] = {
     FINE: ("", {}),
@@ -90,6 +96,22 @@ CASES: dict[str, tuple[str, dict[str, t.Any]]] = {
     },
     "a user that is an option": (ADDRESS, one(user="-oProxyCommand=id")),
     "a port that is none": (ADDRESS, one(port=70000)),
+    "no address": (ADDRESS, {"backup_stores": [{"name": "vault", "host_key": KEY}]}),
+    "a box and an SFTP server": ("", second(kind="sftp", folder="/dumps")),
+    "two folders of one server": ("", second(address="127.0.0.1", kind="sftp", folder="other")),
+    "a bucket": ("", bucket()),
+    "a bucket without encryption over http": (KIND, bucket(endpoint="http://192.0.2.1:9000")),
+    "a bucket with encryption over http": (
+        "",
+        {**bucket(endpoint="http://192.0.2.1:9000"), "backup_recipients": ["age1abc", "age1def"]},
+    ),
+    "a bucket without a key": (KIND, bucket(secret_access_key="")),
+    "a bucket whose key has another line": (KIND, bucket(secret_access_key="VERYSECRET\nenv_auth = true")),
+    "a bucket without a name": (KIND, bucket(bucket="")),
+    "a kind that is none": ("value of kind must be one of", one(kind="ftp")),
+    "a folder above": (KIND, one(kind="sftp", folder="../other")),
+    "a folder of a shell": (KIND, one(kind="ssh_files", folder="dumps; id")),
+    "a folder of a dump store": (KIND, one(folder="dumps")),
     "a key without its public half": (HALVES, {"keys": ["dump_signing_key"]}),
     "a store's key without its private half": (HALVES, {"keys": ["store_keys/vault.pub"]}),
     "a link for a key": (HALVES, {"keys": ["dump_signing_key", "dump_signing_key.pub ->"]}),
@@ -128,7 +150,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[dict[str, str]]
             values: dict[str, t.Any] = {"backup_databases": ["taaraxtak"], "backup_stores": [store()], **case}
             plant(folder / f"host{number}", values.pop("keys", []))
             for each in values["backup_stores"]:
-                each.setdefault("port", ports.get(each["address"], 22))
+                each.setdefault("port", ports.get(each.get("address"), 22))
             hosts[f"host{number}"] = values
         yield _play(folder, hosts)
 
@@ -167,6 +189,7 @@ def _play(folder: Path, hosts: dict[str, dict[str, t.Any]]) -> dict[str, str]:
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     assert "WARNING" not in done.stderr
+    assert "VERYSECRET" not in done.stdout + done.stderr
     answers = {}
     for name, case in zip(hosts, CASES, strict=True):
         path = folder / f"{name}.json"

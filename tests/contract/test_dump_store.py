@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps import keeper
-from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.freshness import Level
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.finding import Level
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.store import ARCHIVER
 
 ROLE = Path(__file__).parents[2] / "roles" / "dump_store"

@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import getpass
 import json
 import os
+import time
 import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.audit.judges.dumps import judge
+from ansible_collections.taaraxtak.production.plugins.module_utils.audit.model import Expected, Source
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import read_utc
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Result, Server, run_module
-from ansible_collections.taaraxtak.production.tests.integration.dumps_hosts import Hosts
+from ansible_collections.taaraxtak.production.tests.integration.dumps_hosts import Hosts, until
 
 
 @pytest.fixture
@@ -257,13 +262,36 @@ def test_a_dump_with_a_wrong_signature_does_not_count(hosts: Hosts) -> None:
     assert found["problems"]
 
 
+def test_the_store_s_own_verdict_is_told_where_it_is_asked_for(hosts: Hosts, server: Server, database: str) -> None:
+    """Rows that are gone, and a file that is in both answers: the audit finds each once."""
+    assert not stream(hosts).failed
+    server.run("DELETE FROM measured WHERE a > 3", database=database)
+    until(lambda: int(time.time()) > int(read_utc(hosts.dump()[1]["trailer"]["started"]).timestamp()), "a new second")
+    assert not stream(hosts).failed
+    hosts.store("archive")
+    (hosts.folder / "archive" / "stray").write_text("what is this?")
+    before = everything(hosts)
+
+    answer = info(hosts, judge=True).values
+
+    assert everything(hosts) == before
+    assert "verdict" not in info(hosts).values
+    verdict = answer["verdict"]
+    lost = [one for one in verdict["findings"] if one["about"] == "lost"]
+    assert verdict["level"] == "critical"
+    assert ["public.measured went from 5 to 3 rows" in one["steady"] for one in lost] == [True]
+    expected = Expected({"databases": [database]}, dt.datetime.now(dt.UTC))
+    found = {one.id: one.rule for one in judge(Source("dumps", "store", "read", data=answer), expected)}
+    assert sorted(found.values()) == ["dump-lost", "dump-store-problem", "dump-unverified"]
+
+
 def test_asking_changes_nothing_and_check_mode_answers_the_same(hosts: Hosts) -> None:
     assert not stream(hosts).failed
     hosts.store("archive")
     (hosts.folder / "archive" / "stray").write_text("what is this?")
     before = everything(hosts)
 
-    real, checked = info(hosts), info(hosts, check=True)
+    real, checked = info(hosts, judge=True), info(hosts, check=True, judge=True)
 
     assert everything(hosts) == before
     assert not real.changed

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps import keeper
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.finding import Level
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.folder import Folder
-from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.freshness import Level
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import DumpName
 from ansible_collections.taaraxtak.production.tests.integration.dumps_keeping import DAY, HOUR, NOW, TABLES, Keeping
 from ansible_collections.taaraxtak.production.tests.integration.dumps_offers import NAME

@@ -260,7 +260,8 @@ def test_every_query_answers_with_rows_when_it_is_really_run():
     end = dt.datetime.now(dt.UTC)
     with tool.policed(inventory, policy) as params:
         tool.fill(params, policy)
-        connection = tool.connect({**params, "login_user": "grafanareader"}, tool.the_database(policy))
+        connect = importlib.import_module("tools.policed").connect
+        connection = connect({**params, "login_user": "grafanareader"}, tool.the_database(policy))
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("SELECT array_agg(DISTINCT market) FROM provider_marketshare")

@@ -46,10 +46,13 @@ def _open(path: str) -> int:
 
 
 def read(path: str) -> tuple[bytes, float]:
-    """(content, time of change in seconds since 1970) of *path*; ValueError where it can't be read."""
+    """(content, time of change in seconds since 1970) of *path*; ValueError where it can't be read.
+
+    The time is the kernel's own: that of the content can be set to any by whoever changed it.
+    """
     try:
         with Path(path).open("rb") as file:
-            return file.read(), os.fstat(file.fileno()).st_mtime
+            return file.read(), os.fstat(file.fileno()).st_ctime
     except OSError as error:
         raise ValueError(
             f"could not read {path}: {error.strerror}: run this on the server's host as root "

@@ -11,6 +11,7 @@ import json
 import typing as t
 
 from .folder import Folder, entries
+from .freshness import CLOCK_STEP
 from .keeper import Settings as Keeping
 from .manifest import Document, Manifest
 from .names import SAVED, read_utc
@@ -103,6 +104,9 @@ class Shelf:
             key = dump["database"], dump["kind"], dump["signer"]
             about = dict(zip(("database", "kind", "signer"), key, strict=True))
             group = groups.setdefault(key, {**about, "archived": None, "verified": None})
+            # Received in the future, it would hide for how long none has come.
+            if dump["age_s"] < -CLOCK_STEP.total_seconds():
+                continue
             if dump["archived"] and dump["signed"]:
                 group["archived"] = dump
             if dump["verified"]:

@@ -15,8 +15,9 @@ import syslog
 import typing as t
 from pathlib import Path
 
-from . import adopt, freshness, metrics, notify, retention, survey
+from . import adopt, copying, freshness, metrics, notify, retention, survey
 from .config import MAY_BE_EMPTY, read_settings
+from .finding import Finding, Level
 from .folder import Folder, sweep
 from .names import DumpName, read_utc, utc_text
 from .processes import DumpError, say
@@ -26,7 +27,7 @@ from .signatures import KEYGEN, SIGNERS, Signers
 
 PROGRAM = "dump-store"
 CONFIG = "/etc/taaraxtak/dump-keep.json"
-VERBS = ("prune", "check", "drill", "refresh", "adopt", "tell")
+VERBS = ("prune", "check", "drill", "refresh", "adopt", "copy", "tell")
 # The same alarm is told again after so long.
 REMINDER = dt.timedelta(hours=24)
 KEEP = retention.Policy()
@@ -78,6 +79,7 @@ def add_verbs(verbs: t.Any) -> None:
     adopting = verbs.add_parser("adopt", help="take old .sql.tar.gz and .sql.gz dumps into the archive")
     adopting.add_argument("--list", action="store_true", help="only say what would be adopted, under which name")
     adopting.add_argument("paths", nargs="+", metavar="PATH", help="a file, or a folder of them")
+    copying.add_verb(verbs)
     telling = verbs.add_parser("tell", help="tell that a unit failed")
     telling.add_argument("unit")
 
@@ -97,7 +99,7 @@ def run(given: argparse.Namespace, config: str = CONFIG) -> int:
             return 1
         _unchecked(settings, reason, now, telling=given.tell)
         # What could not be judged is as bad as can be.
-        return int(freshness.Level.CRITICAL)
+        return int(Level.CRITICAL)
     except Exception as error:  # pylint: disable=broad-exception-caught
         if given.verb != "check":
             raise
@@ -133,6 +135,8 @@ def _do(given: argparse.Namespace, settings: Settings, now: dt.datetime) -> int:
         return drilling.run(place, settings.drill, given.names, now)
     if given.verb == "refresh":
         return drilling.refresh(settings.drill)
+    if given.verb == "copy":
+        return _copy(settings, now, given.command)
     return _adopt(settings, now, given.paths, only_list=given.list)
 
 
@@ -210,7 +214,7 @@ def _check(settings: Settings, now: dt.datetime, *, as_json: bool, telling: bool
             # Old figures would look like a check that went well.
             sentence = f"the figures could not be written: {error}"
             say(PROGRAM, sentence, error=True)
-            found = freshness.Finding(freshness.Level.WARNING, sentence, "figures")
+            found = Finding(Level.WARNING, sentence, "figures")
             verdict = dataclasses.replace(verdict, findings=(*verdict.findings, found))
     if as_json:
         sys.stdout.write(json.dumps(verdict.document(), indent=2) + "\n")
@@ -279,6 +283,13 @@ def _tell_of(unit: str, config: str) -> int:
 
 
 # Adopt
+
+
+def _copy(settings: Settings, now: dt.datetime, command: t.Sequence[str]) -> int:
+    archive, incoming = Folder(settings.archive), Folder(settings.incoming)
+    room = Room(Limits(settings.max_bytes, settings.quota_bytes, settings.reserve_bytes), incoming, archive)
+    copier = copying.Copier(archive, room, _signers(settings), settings.readers, tuple(command))
+    return copying.run(copier, now)
 
 
 def _adopt(settings: Settings, now: dt.datetime, paths: t.Sequence[str], *, only_list: bool) -> int:

@@ -16,8 +16,10 @@ import typing as t
 
 from .ddl import Ddl
 from .names import GLOBALS, SAVED, DumpName
-from .reader import Reader
+from .plain.guarantees import Kept
+from .reader import Reader, names
 from .scan import SequenceValue, TableData
+from .without import Without
 
 PROTOCOL = 3
 MANIFEST_FORMAT = 3
@@ -62,7 +64,7 @@ class Request:
         """Read a request; ValueError for another protocol, for none or for the same thing twice."""
         reader = Reader(decode(content, "request"), "request")
         _check_protocol(reader)
-        wanted = _names(reader.take("artefacts", list), "artefacts in the request")
+        wanted = names(reader.take("artefacts", list), "artefacts in the request")
         reader.end()
         if not wanted or len(set(wanted)) != len(wanted):
             raise ValueError("the request must name what it wants, each thing once")
@@ -174,11 +176,11 @@ class Trailer:
             raw_bytes=reader.count("raw_bytes"),
             tables={key: _table(value, key) for key, value in reader.take("tables", dict).items()},
             sequences={key: _sequence(value, key) for key, value in reader.take("sequences", dict).items()},
-            via_root=tuple(_names(reader.take("via_root", list), "via_root in the trailer")),
+            via_root=tuple(names(reader.take("via_root", list), "via_root in the trailer")),
             versions=reader.texts("versions"),
             settings=reader.texts("settings"),
             extensions=reader.texts("extensions"),
-            left_out=tuple(_names(reader.take("left_out", list), "left_out in the trailer")),
+            left_out=tuple(names(reader.take("left_out", list), "left_out in the trailer")),
             roles=reader.count("roles"),
             ddl=_ddl(reader.take("ddl", dict)) if "ddl" in document else None,
         )
@@ -245,37 +247,13 @@ def read_ack(content: bytes) -> Ack:
 
 
 @dataclasses.dataclass(frozen=True)
-class Without:
-    """What a copy for developers leaves out: the rows of the tables ``excludes``, and of those that ``role`` can't read
-    ("" for none) under the access policy whose SHA-256 is ``policy``, "" for none.
-    """
-
-    excludes: tuple[str, ...] = ()
-    role: str = ""
-    policy: str = ""
-
-    @classmethod
-    def read(cls, document: Document) -> Without:
-        """Read it from a manifest; ValueError where it is none."""
-        reader = Reader(document, "manifest's without")
-        excludes = _names(reader.take("excludes", list), "excludes in the manifest's without")
-        without = cls(tuple(excludes), reader.take("role", str), reader.take("policy", str))
-        reader.end()
-        return without
-
-    def covers(self, wanted: Without) -> bool:
-        """Whether what was made so lacks all that is *wanted* to be left out."""
-        same_role = wanted.role == "" or (self.role, self.policy) == (wanted.role, wanted.policy)
-        return same_role and set(self.excludes) >= set(wanted.excludes)
-
-
-@dataclasses.dataclass(frozen=True)
 class Manifest:
     """What lies beside a dump in the store.
 
     ``received`` is by the store's own clock; ``signature`` is the armoured one of `Trailer.signed`. An adopted dump,
     made before there were signatures, has none and says so. So does what was made on the store: ``derived_from`` has
-    the name and the SHA-256 of the signed dump that it was made of, and ``without`` what it was to leave out.
+    the name and the SHA-256 of the signed dump that it was made of, and ``without`` what it was to leave out. ``kept``
+    says what the store can't promise where it is a plain one.
     """
 
     received: str
@@ -284,6 +262,7 @@ class Manifest:
     adopted: bool = False
     derived_from: dict[str, str] | None = None
     without: Without | None = None
+    kept: Kept | None = None
 
     def __post_init__(self) -> None:
         if self.adopted == bool(self.signature):
@@ -300,6 +279,7 @@ class Manifest:
             **({"adopted": True} if self.adopted else {}),
             **({"derived_from": self.derived_from} if self.derived_from is not None else {}),
             **({"without": dataclasses.asdict(self.without)} if self.without is not None else {}),
+            **({"store": self.kept.document()} if self.kept is not None else {}),
         }
 
     def overview(self) -> Document:
@@ -335,6 +315,7 @@ class Manifest:
             adopted=reader.take("adopted", bool, default=False),
             derived_from=reader.texts("derived_from") if "derived_from" in document else None,
             without=Without.read(reader.take("without", dict)) if "without" in document else None,
+            kept=Kept.read(reader.take("store", dict)) if "store" in document else None,
         )
         reader.end()
         if form == OLD_MANIFEST_FORMAT and manifest.trailer.ddl is not None:
@@ -391,9 +372,3 @@ def _object(value: t.Any, name: str) -> dict[str, t.Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{name} in the trailer is not an object")
     return value
-
-
-def _names(values: list[t.Any], what: str) -> list[str]:
-    if not all(isinstance(value, str) for value in values):
-        raise ValueError(f"{what} holds what is not a name")
-    return values

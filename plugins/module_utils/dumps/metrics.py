@@ -8,7 +8,8 @@ from __future__ import annotations
 import datetime as dt
 import typing as t
 
-from .freshness import Dump, Group, Level, Verdict
+from .finding import Level
+from .freshness import Dump, Group, Verdict
 
 PREFIX = "taaraxtak_dumps_"
 

@@ -69,3 +69,10 @@ class Reader:
     def end(self) -> None:
         if self._rest:
             raise ValueError(f"the {self._what} holds what is not known here: {', '.join(sorted(self._rest))}")
+
+
+def names(values: list[t.Any], what: str) -> list[str]:
+    """The same list, of texts alone; ValueError where *what* it is holds anything else."""
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{what} holds what is not a name")
+    return values

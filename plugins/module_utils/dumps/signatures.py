@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime as dt
 import os
 import subprocess
 import typing as t
 
-from .manifest import SIGNATURE_NAMESPACE
+from .manifest import SIGNATURE_NAMESPACE, Manifest
+from .names import read_utc
 from .processes import Child, FinalError, write_all
 
 KEYGEN = "/usr/bin/ssh-keygen"
@@ -33,23 +35,31 @@ class Signers:
     namespace: str = SIGNATURE_NAMESPACE
     made_by: str = "run the role dump_store"
 
-    def verify(self, message: bytes, signature: str) -> str:
-        """The name of whose armoured *signature* of *message* this is; FinalError where it is nobody's."""
+    def of(self, manifest: Manifest) -> str:
+        """The name of who signed what is archived. A key counts that was valid when the store received it."""
+        return self.verify(manifest.trailer.signed, manifest.signature, at=read_utc(manifest.received))
+
+    def verify(self, message: bytes, signature: str, *, at: dt.datetime | None = None) -> str:
+        """The name of whose armoured *signature* of *message* this is; FinalError where it is nobody's.
+
+        The key must be valid *at* that time, in UTC, or now.
+        """
         if not signature.strip():
             raise FinalError(f"the {self.what} is not signed")
         if not os.access(self.path, os.R_OK):
             raise FinalError(f"the keys that may sign could not be read from {self.path}: {self.made_by}")
+        when = [f"-Overify-time={at:%Y%m%d%H%M%SZ}"] if at else []
         with _memory("signature", signature.encode()) as armoured:
             signed = f"/proc/self/fd/{armoured}"
             # One name or several: a key may stand under more than one, and any of them will do.
             name = _ask(
-                [self.keygen, "-Y", "find-principals", "-f", self.path, "-s", signed],
+                [self.keygen, "-Y", "find-principals", *when, "-f", self.path, "-s", signed],
                 b"",
                 armoured,
-                f"the {self.what} is signed by a key that is not known here",
+                f"the {self.what} is signed by a key that is not known here, or was not valid then",
             ).partition("\n")[0]
             _ask(
-                [self.keygen, "-Y", "verify", "-f", self.path, "-I", name, "-n", self.namespace, "-s", signed],
+                [self.keygen, "-Y", "verify", *when, "-f", self.path, "-I", name, "-n", self.namespace, "-s", signed],
                 message,
                 armoured,
                 f"the {self.what}'s signature is wrong",

@@ -121,7 +121,7 @@ def _hold(archive: Folder, signers: Signers, name: DumpName, found: Survey) -> N
     signer = None
     if not manifest.adopted:
         try:
-            signer = signers.verify(manifest.trailer.signed, manifest.signature)
+            signer = signers.of(manifest)
         except DumpError as error:
             found.wrong.append(f"{name} does not count: {error}")
             found.uncounted.append((name, found.wrong[-1]))

@@ -83,7 +83,8 @@ def connect(
     driver, the account, the socket or the database is not there.
     *session* are the settings of the session: without timeouts of its own and without compiling queries (jit costs
     more than catalogue reads take). *timeout* is how long to wait for an answer, in seconds.
-    ``params`` may name a ``login_os_user``, whom the server then sees (`acting_as`).
+    ``params`` may name a ``login_os_user``, whom the server then sees (`acting_as`), and hold a ``login_dsn``, libpq's
+    connection string, which no module takes: what else is given stands above what it says.
     """
     if PSYCOPG2_IMPORT_ERROR is not None:
         raise AbsentError("psycopg2 is missing on this host: install the package python3-psycopg2")
@@ -100,7 +101,7 @@ def connect(
     try:
         with acting_as(params.get("login_os_user")):
             connection: Connection = psycopg2.connect(
-                **{key: value for key, value in options.items() if value is not None}
+                params.get("login_dsn"), **{key: value for key, value in options.items() if value is not None}
             )
     except psycopg2.OperationalError as error:
         said = str(error).strip()

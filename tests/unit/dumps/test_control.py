@@ -91,7 +91,7 @@ def test_a_plan_for_something_unknown_is_refused(artefacts: list[str], stores: l
 
 def dump(name: str, database: str = "taaraxtak", kind: str = "dump", **more: t.Any) -> dict[str, t.Any]:
     signer = "one" if more.get("signed", True) else ""
-    states = {"archived": True, "signed": True, "signer": signer, "verified": False, **more}
+    states = {"archived": True, "signed": True, "signer": signer, "verified": False, "age_s": 60, **more}
     return {"name": name, "database": database, "kind": kind, **states}
 
 
@@ -117,6 +117,13 @@ def test_the_newest_of_each_kind_is_the_last_that_counts() -> None:
         ("taaraxtak", "globals"): ("g", None),
         ("another", "dump"): (None, None),
     }
+
+
+def test_a_dump_of_the_future_is_not_the_newest_and_hides_none() -> None:
+    """As the newest one it would hide for how long none has come; a clock that is corrected is no reason."""
+    shelf = Shelf((dump("a", verified=True, age_s=-3600), dump("b", verified=True, age_s=-3601)), ())
+    assert [(one["archived"]["name"], one["verified"]["name"]) for one in shelf.newest()] == [("a", "a")]
+    assert [one["archived"] for one in Shelf((dump("b", age_s=-3601),), ()).newest()] == [None]
 
 
 def test_each_host_has_a_newest_dump_of_its_own() -> None:

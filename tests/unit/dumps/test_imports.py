@@ -15,6 +15,7 @@ CORE = {
         "counts",
         "ddl",
         "drilled",
+        "finding",
         "frames",
         "freshness",
         "globals_scan",
@@ -24,6 +25,7 @@ CORE = {
         "names",
         "reader",
     ),
+    *("plain/guarantees", "plain/sftp_wire", "without"),
     *("retention", "scan", "restore/named", "restore/proof", "restore/roles", "restore/text"),
 }
 DRIVER = {"postgres", "restore/session", "restore/trials"}
@@ -66,7 +68,7 @@ def test_the_core_is_pure(file: str) -> None:
 
 
 def test_sender_and_store_do_not_need_the_database_driver() -> None:
-    reached, waiting = set(), {"sender", "store"}
+    reached, waiting = set(), {"sender", "store", "plain/command"}
     while waiting:
         file = waiting.pop()
         reached.add(file)

@@ -20,11 +20,12 @@ import typing as t
 
 from ..config import MAY_BE_EMPTY
 from ..folder import PRIVATE_MODE, Folder, Publication, share
-from ..manifest import Document, Manifest, Trailer, Without, encode
+from ..manifest import Document, Manifest, Trailer, encode
 from ..names import PARTIAL_SUFFIX, DumpName, manifest_owner, utc_text
 from ..processes import PIPE_SIZE, Child, DumpError, write_all
 from ..reader import Reader
 from ..scan import IDENTIFIER, Scanned, Scanner, qualified, unquote
+from ..without import Without
 from .origins import printable
 from .wire import ANSWER, Wire
 

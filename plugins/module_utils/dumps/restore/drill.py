@@ -222,7 +222,7 @@ class Drill:
         if manifest.adopted:
             raise DumpError(f"{name} was adopted, so it has no signature: a drill can't verify it")
         try:
-            return self._tools.signers.verify(manifest.trailer.signed, manifest.signature)
+            return self._tools.signers.of(manifest)
         except DumpError as error:
             raise DumpError(f"{name} is refused: {error}") from error
 

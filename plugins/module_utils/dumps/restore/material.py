@@ -148,7 +148,7 @@ def check_signature(material: Material, signers: Signers | None, *, unproved: bo
             "SIGNERS) to restore it all the same"
         )
     try:
-        return signers.verify(material.manifest.trailer.signed, material.manifest.signature)
+        return signers.of(material.manifest)
     except DumpError as error:
         raise FinalError(f"{material.file} is refused: {error}") from error
 
