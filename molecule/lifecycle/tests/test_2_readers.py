@@ -8,6 +8,10 @@ import time
 
 import pytest
 
+ARCHIVE = "/var/lib/taaraxtak-dumps/archive"
+IDENTITY = "/etc/taaraxtak/drill-identity"
+# The accounts of the one are not made yet on the other.
+OWNER = ["chmod", "0644", IDENTITY]
 KEYS = "/etc/ssh/dump_store_keys"
 
 
@@ -104,16 +108,33 @@ def encrypts_for(production) -> list[str]:
     return json.loads(production.file("/etc/taaraxtak/dump-source.json").content_string)["recipients"]
 
 
+@pytest.fixture
+def drills_with(store, vault):
+    """A function that puts age's private half where the stores have it for their drills."""
+
+    def put(path: str) -> None:
+        for host in (store, vault):
+            for command in (["cp", path, f"{host.backend.name}:{IDENTITY}"], ["exec", host.backend.name, *OWNER]):
+                subprocess.run(["podman", *command], check=True, capture_output=True)
+
+    return put
+
+
 def test_dumps_are_encrypted_for_new_recipients_and_older_ones_stay_as_they_are(
-    project, production, store, dumps, count, identity
+    project, production, store, dumps, count, identity, drills_with
 ):
     names = ("anna", "berta", "carla", "dora")
     (anna, a), (berta, b), (carla, c), (_dora, d) = (identity(name) for name in names)
     before = count(store)["dumps"]["taaraxtak", "dump"]
+    drills_with(berta)
     project.write("production_hosts", backup_recipients=[a, b])
     project.play("recipients", recipients_identities=[anna, berta])
     assert dumps(store)[-1]["name"].endswith(".age")
-    # One at a time.
+    newest = dumps(store)[-1]["name"]
+    assert store.file(f"{ARCHIVE}/{newest}.drill.json").exists
+    # The store's own key must stay among them, and one of those from before.
+    project.write("production_hosts", backup_recipients=[a, c])
+    assert "Nothing was changed. store drills with" in project.play("recipients", status=2)
     project.write("production_hosts", backup_recipients=[c, d])
     assert "Nothing was changed" in project.play("recipients", status=2)
     project.write("production_hosts", backup_recipients=[b, c])
@@ -128,7 +149,7 @@ def test_dumps_are_encrypted_for_new_recipients_and_older_ones_stay_as_they_are(
     assert found["dumps"]["taaraxtak", "dump"] > before + 1
     assert found["critical"] == []
     newest = dumps(store)[-1]["name"]
-    path = f"/var/lib/taaraxtak-dumps/archive/{newest}"
+    path = f"{ARCHIVE}/{newest}"
     text = subprocess.run(["podman", "exec", store.backend.name, "cat", path], check=True, capture_output=True).stdout
     opened = [
         subprocess.run(["age", "--decrypt", "--identity", key], input=text, capture_output=True, check=False).returncode

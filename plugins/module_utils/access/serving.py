@@ -126,7 +126,7 @@ def logged(path: str, process: int) -> tuple[set[Connection], bool]:
     """
     found: set[Connection] = set()
     processes: set[int] = set()
-    for _ in range(LOOKS):
+    for _look in range(LOOKS):
         with contextlib.suppress(FileNotFoundError):
             found |= read(_tail(Path(f"{path}.1")), processes)
         found |= read(_tail(Path(path)), processes)
