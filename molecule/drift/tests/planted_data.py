@@ -44,10 +44,12 @@ mount --bind /run/oops-data/17 /var/lib/postgresql/17
 head -c 1000000 /dev/zero > /var/lib/postgresql/full
 for one in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do touch /var/lib/postgresql/$one || break; done
 """
-# Before anything keeps dumps from being made: the newest has fewer rows than the one before it.
+# Before anything keeps dumps from being made: the newest has fewer rows than the one before it, however few those were.
 LOST = """
+systemctl stop taaraxtak-collector.service
 runuser -u postgres -- psql -X -v ON_ERROR_STOP=1 -d taaraxtak -c 'DELETE FROM public.pop_weighted_gini'
 runuser -u pgbackup -- /usr/local/bin/dump-send
+systemctl start taaraxtak-collector.service
 sleep 5
 """
 EXCUSE = {
