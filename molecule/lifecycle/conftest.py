@@ -80,7 +80,15 @@ def project() -> Project:
 @pytest.fixture(scope="session")
 def access_policy(project: Project) -> t.Callable[[], dict[str, t.Any]]:
     """A function that gives the policy as it stands, to be changed."""
-    return lambda: copy.deepcopy(project.variables("production_hosts")["access_policy"])
+
+    def read() -> dict[str, t.Any]:
+        policy: dict[str, t.Any] = copy.deepcopy(project.variables("production_hosts")["access_policy"])
+        for grant in policy["grants"]:
+            # To YAML 1.1 that key is a truth value.
+            grant["on"] = grant.pop(True, None) or grant["on"]
+        return policy
+
+    return read
 
 
 @pytest.fixture(scope="session")

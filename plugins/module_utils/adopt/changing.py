@@ -72,10 +72,7 @@ def keys(facts: Facts) -> list[str]:
     lost = [one for one in facts.get("keys", []) if one.get("fingerprint") not in _fingerprints(devops)]
     return [
         *(f"{one['account']} comes in no more by {one.get('fingerprint', '')} ({one['path']})" for one in lost),
-        *(
-            f"the account {name} is closed, with what runs of it"
-            for name in facts.get("old", {}).get("accounts", [])
-        ),
+        *(f"the account {name} is closed, with what runs of it" for name in facts.get("old", {}).get("accounts", [])),
         f"only {', '.join(sorted(devops)) or 'nobody'} log in by ssh, each by the keys of host_devops",
         "root and passwords are refused",
     ]
