@@ -204,8 +204,8 @@ integration: venv-dev packages-postgres packages-browser build/openssh-server bu
 sanity: venv-dev ## ansible-test sanity, on a copy of what git tracks
 	python tools/sanity.py
 
-# Five to ten minutes each; grafana-real needs Grafana's package. Each has its target: make molecule-NAME.
-LONG := adopt drift host incident lifecycle restore split stores
+# Four to forty minutes each; grafana-real needs Grafana's package. Each has its target: make molecule-NAME.
+LONG := adopt drift host incident lifecycle linode restore split stores
 
 molecule: venv-dev images packages-dumps build/openssh-server ## The scenarios that are short enough, and a dozen faults, on real systemd hosts, two at a time
 	python tools/scenarios.py $(filter-out $(LONG) grafana-real,$(SCENARIOS)) faults

@@ -207,7 +207,7 @@ def test_a_lost_end_without_an_answer_is_a_failure(hosts: Hosts) -> None:
     )
     silent.chmod(0o755)
     hosts.configure_sender(store_command=[str(silent)])
-    said = fails(hosts)
+    said = fails(hosts, "--artefact", BIG)
     assert f"no dump of {BIG} was stored at vault: the store's answer was lost" in said
     assert "there is no dump" in said
 
