@@ -11,8 +11,8 @@ import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.frames import prefix, section
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.manifest import Abort, encode
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.plain.guarantees import loses
-from ansible_collections.taaraxtak.production.tests.integration.dumps_offers import DATA, NAME, name_of
 from ansible_collections.taaraxtak.production.tests.integration.dumps_hosts import until
+from ansible_collections.taaraxtak.production.tests.integration.dumps_offers import DATA, NAME, name_of
 from ansible_collections.taaraxtak.production.tests.integration.plain_hosts import KINDS, Plain
 
 MANIFEST = f"{NAME}.manifest.json"
