@@ -59,7 +59,7 @@ print(done.stdout.decode().strip() or json.dumps({"ok": None, "status": done.ret
 
 
 def offer(production, name: str, *, size: int = 50_000, fault: str = "") -> dict:
-    """Give the store a stream made by hand; its answer. Where ssh itself fails it is tried again, as the sender does."""
+    """Give the store a stream made by hand; its answer. Where ssh itself fails, it is tried again."""
     for _attempt in range(3):
         answer = json.loads(production.check_output("python3 -I -c %s %s %s %s", OFFER, name, str(size), fault))
         if answer.get("status") != 255:
