@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import subprocess
 import typing as t
 from pathlib import Path
 
+import acting
 import pytest
 import testinfra
 import yaml
@@ -55,20 +55,9 @@ class Project:
         """Its public half, one line."""
         return self.key(name).with_suffix(".pub").read_text(encoding="utf-8").strip()
 
-    def play(self, name: str, *, status: int = 0, check: bool = False, **variables: t.Any) -> str:
-        """Run a playbook; what it prints, without line ends within sentences. It must end with *status*."""
-        command = ["ansible-playbook", f"--inventory={INVENTORY}", *(["--check"] if check else [])]
-        done = subprocess.run(
-            [*command, f"--extra-vars={json.dumps(variables)}", f"playbooks/{name}.yml"],
-            env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=ROOT,
-        )
-        assert done.returncode == status, done.stdout[-6000:] + done.stderr[-2000:]
-        return " ".join(done.stdout.split())
+    def play(self, name: str, **options: t.Any) -> str:
+        """Run a playbook; what it prints, without line ends within sentences."""
+        return " ".join(acting.play(f"playbooks/{name}.yml", inventories=[INVENTORY], **options).split())
 
 
 @pytest.fixture(scope="session")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import re
-import subprocess
 import tempfile
 import time
 import typing as t
 from pathlib import Path
 
+import acting
 import pytest
 import testinfra
 
+ROOT = Path(__file__).resolve().parents[3]
 DATABASE = "taaraxtak"
 REFUSED = "42501"  # insufficient_privilege
 
@@ -170,9 +172,6 @@ def until() -> t.Callable[..., None]:
     return wait
 
 
-ROOT = Path(__file__).resolve().parents[3]
-
-
 @pytest.fixture
 def commands(request: t.Any) -> list[str]:
     """The commands of the runbook's section that says that this test runs it."""
@@ -184,28 +183,9 @@ def commands(request: t.Any) -> list[str]:
 
 @pytest.fixture(scope="session")
 def play() -> t.Callable[..., str]:
-    """A function that runs playbooks on the scenario's hosts, with the scenario's variables; it gives what they print.
-
-    It fails where they end with another exit status than the one that is expected.
-    """
+    """acting.play on the scenario's hosts, with the scenario's variables."""
     given = sorted((ROOT / "molecule" / os.environ["MOLECULE_SCENARIO_NAME"] / "vars").glob("*.yml"))
-
-    def run(*playbooks: str, status: int = 0, check: bool = False, **variables: t.Any) -> str:
-        command = ["ansible-playbook", f"--inventory={ROOT}/inventory/local", *(["--check"] if check else [])]
-        command += [f"--extra-vars=@{path}" for path in given] + [f"--extra-vars={json.dumps(variables)}"]
-        done = subprocess.run(
-            [*command, *playbooks],
-            env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=ROOT,
-        )
-        assert done.returncode == status, done.stdout[-4000:] + done.stderr[-2000:]
-        return done.stdout
-
-    return run
+    return functools.partial(acting.play, inventories=[ROOT / "inventory" / "local"], given=given)
 
 
 # A request to Grafana from its own host, where alone it listens. The password goes in by a file and stays there.

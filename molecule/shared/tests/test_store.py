@@ -7,6 +7,7 @@ import shlex
 import time
 
 import pytest
+from acting import unit_file
 
 FOLDER = "/var/lib/taaraxtak-dumps"
 INCOMING, ARCHIVE = f"{FOLDER}/incoming", f"{FOLDER}/archive"
@@ -113,6 +114,33 @@ def test_one_dump_after_the_other_is_archived(production, store, until, name):
         assert answer["ok"], answer
     for each in names:
         archived(store, until, each)
+
+
+def test_what_arrives_while_the_archiver_ends_starts_it_again(production, store, until, name):
+    """systemd watches nothing while the service runs: here that lasts long after its last look."""
+    late = name.replace("planted", "planted_late")
+    with unit_file(
+        store, f"/etc/systemd/system/{ARCHIVER}.service.d/planted.conf", "[Service]\nExecStartPost=sleep 15\n"
+    ):
+        assert offer(production, name)["ok"]
+        until(
+            lambda: name in planted(store, ARCHIVE),
+            seconds=20,
+            what="the first was not archived",
+            host=store,
+            unit=ARCHIVER,
+        )
+        assert offer(production, late)["ok"]
+        assert store.check_output("systemctl show -P SubState %s", ARCHIVER) == "start-post"
+        assert late in planted(store, INCOMING)
+        until(
+            lambda: not planted(store, INCOMING),
+            seconds=60,
+            what="the second was not archived",
+            host=store,
+            unit=ARCHIVER,
+        )
+    assert planted(store, ARCHIVE) >= {name, late}
 
 
 def test_the_net_is_there_if_the_path_is_not(production, store, until, name):

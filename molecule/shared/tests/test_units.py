@@ -8,12 +8,11 @@ import shlex
 import time
 
 import pytest
+from acting import UNITS, WRITE, unit_file, written
 
 FOLDER = "/var/lib/taaraxtak-dumps"
-UNITS = "/run/systemd/system"
 ARCHIVER, CHECK = "taaraxtak-dumps-archive", "taaraxtak-dumps-check"
 NOTIFY, KEEP = "/etc/taaraxtak/notify.json", "/etc/taaraxtak/dump-keep.json"
-WRITE = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
 # In these the archiver's account may write, were it not for its sandbox.
 PLANTED = ("/var/planted", "/home/planted", "/srv/planted", "/var/lib/planted", "/var/planted-for-all")
 # Its own, and of the kind that a person has at home.
@@ -59,37 +58,6 @@ for word in ("os.nice(1)", "os.setuid(0)", "os.chroot('/')", "os.unshare(os.CLON
         found["else"].append(word)
 print(json.dumps(found))
 """
-
-
-@contextlib.contextmanager
-def written(host, path: str, text: str):
-    """*text* in the file *path*, and afterwards what was there before."""
-    file = host.file(path)
-    before = file.content_string if file.exists else None
-    host.check_output("python3 -c %s %s %s", WRITE, path, text)
-    try:
-        yield
-    finally:
-        if before is None:
-            host.check_output("rm %s", path)
-        else:
-            host.check_output("python3 -c %s %s %s", WRITE, path, before)
-
-
-@contextlib.contextmanager
-def unit_file(host, path: str, text: str):
-    """*text* in a file of systemd's, which it has read."""
-    folder = path.rsplit("/", 1)[0]
-    host.check_output("mkdir -p %s", folder)
-    try:
-        with written(host, path, text):
-            host.check_output("systemctl daemon-reload")
-            yield
-    finally:
-        # Never the folder above: without it the host does not count as one of systemd's.
-        if folder != UNITS:
-            host.check_output("rmdir %s", folder)
-        host.check_output("systemctl daemon-reload")
 
 
 @contextlib.contextmanager

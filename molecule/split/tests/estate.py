@@ -7,12 +7,11 @@ import datetime as dt
 import importlib.util
 import ipaddress
 import json
-import os
-import subprocess
 import sys
 import typing as t
 from pathlib import Path
 
+import acting
 import pytest
 import testinfra
 from cryptography import x509
@@ -186,20 +185,10 @@ def planted() -> t.Iterator[t.Callable[..., dict[str, str]]]:
 def play() -> t.Callable[..., str]:
     """A function that runs a playbook of the collection on the scenario's hosts; it gives what that prints."""
 
-    def run(playbook: str, status: int = 0, **variables: t.Any) -> str:
-        inventories = [f"--inventory={ROOT}/inventory/split", f"--inventory={SCENARIO}/containers"]
-        given = f"--extra-vars={json.dumps(variables)}"
-        done = subprocess.run(
-            ["ansible-playbook", *inventories, given, ROOT / "playbooks" / playbook],
-            env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=ROOT,
-        )
-        assert done.returncode == status, done.stdout[-6000:] + done.stderr[-2000:]
-        return done.stdout
+    inventories = [ROOT / "inventory" / "split", SCENARIO / "containers"]
+
+    def run(playbook: str, **options: t.Any) -> str:
+        return acting.play(f"playbooks/{playbook}", inventories=inventories, **options)
 
     return run
 

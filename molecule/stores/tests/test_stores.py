@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import typing as t
 from pathlib import Path
 
 import pytest
+from acting import play
 
 ROOT = Path(__file__).resolve().parents[3]
 SCENARIO = ROOT / "molecule" / "stores"
@@ -37,31 +37,10 @@ def dumps(production: t.Any, store: str) -> list[dict[str, t.Any]]:
     return [row for row in rows if row["kind"] == "dump"]
 
 
-def play(*words: str, status: int = 0) -> str:
-    """playbooks/stores.yml, from this machine."""
-    done = subprocess.run(
-        [
-            "ansible-playbook",
-            f"--inventory={ROOT / 'inventory/local'}",
-            f"--inventory={SCENARIO / 'inventory'}",
-            "playbooks/stores.yml",
-            *words,
-        ],
-        env={
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_FORCE_COLOR": "0",
-            "MOLECULE_PROJECT_DIRECTORY": str(ROOT),
-            "MOLECULE_SCENARIO_NAME": "stores",
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
-    assert done.returncode == status, done.stdout[-6000:] + done.stderr[-2000:]
-    return " ".join(done.stdout.split())
+def look_after(*words: str, **options: t.Any) -> str:
+    """playbooks/stores.yml, from this machine; what it prints, without line ends within sentences."""
+    inventories = [ROOT / "inventory" / "local", SCENARIO / "inventory"]
+    return " ".join(play(*words, "playbooks/stores.yml", inventories=inventories, **options).split())
 
 
 def carry(store: str, *words: str) -> str:
@@ -125,7 +104,7 @@ def test_a_store_that_takes_no_more_holds_no_bad_dump_and_keeps_no_other_from_it
 
 
 def test_a_trusted_host_finds_them_fresh_and_says_what_they_lose():
-    said = play()
+    said = look_after()
     assert "bucket (s3) is ok, with 4 dumps" in said
     assert "not promised: the store can't list its files" in said
     report = json.loads((FOLDER / "build/stores/report.json").read_text())
@@ -135,16 +114,16 @@ def test_a_trusted_host_finds_them_fresh_and_says_what_they_lose():
 
 def test_dumps_that_are_too_old_are_an_alarm():
     late = json.dumps({"stores_expect": {"archived_warning_hours": 0, "archived_critical_hours": 0}})
-    assert "is critical" in play(f"--extra-vars={late}", status=2)
+    assert "is critical" in look_after(f"--extra-vars={late}", status=2)
 
 
 def test_the_trusted_host_removes_what_nothing_keeps_and_in_check_mode_nothing(production):
     keep = {"daily": 0, "weekly": 0, "monthly": 0, "minimum": 1, "young_hours": 0}
     words = json.dumps({"stores_keep": keep, "stores_prune": True})
     held = dumps(production, "bucket")
-    play("--check", f"--extra-vars={words}")
+    look_after("--check", f"--extra-vars={words}")
     assert dumps(production, "bucket") == held
-    play(f"--extra-vars={words}")
+    look_after(f"--extra-vars={words}")
     assert dumps(production, "bucket") == held[-1:]
     assert all(len(dumps(production, store)) == 1 for store in STORES)
 
