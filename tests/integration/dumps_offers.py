@@ -12,6 +12,7 @@ import sys
 import typing as t
 from pathlib import Path
 
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.folder import ARRIVED
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.frames import section
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.manifest import Header, Trailer, encode
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import DumpName
@@ -162,7 +163,8 @@ class Store:
         return self.ask("receive", (offer or self.offer()).stream(), **options)
 
     def files(self, folder: Path | None = None) -> list[str]:
-        return sorted(path.name for path in (folder or self.incoming).iterdir())
+        """What lies there, but for the mark that starts the archiver."""
+        return sorted(path.name for path in (folder or self.incoming).iterdir() if path.name != ARRIVED)
 
     def dumps(self) -> list[dict[str, t.Any]]:
         """What the list says, and that nothing is wrong."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps import locks
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.folder import ARRIVED
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.manifest import encode
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import utc_text
 from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.processes import Child
@@ -302,23 +303,78 @@ os.fsync = strike
     assert (store.files(), store.files(store.archive)) == (WHOLE, [])
 
 
-def test_a_dump_that_is_just_coming_in_is_waited_for(store: Store) -> None:
-    """systemd does not look at the folder while the archiver runs."""
+def test_a_dump_that_is_just_coming_in_starts_the_next_run(store: Store) -> None:
+    """A run waits for nobody: what arrives leaves a mark, which systemd looks for when the archiver has ended."""
     stream = store.offer().stream()
     coming = store.start("ssh", command="receive", stdin=subprocess.PIPE)
     assert coming.stdin is not None
     coming.stdin.write(stream[:-1])
     coming.stdin.flush()
     until(store.files, "the transfer to begin")
-    archiver = store.start("archive")
-    with pytest.raises(subprocess.TimeoutExpired):
-        archiver.wait(1)
+    assert archive(store) == ""
+    assert not (store.incoming / ARRIVED).exists()
     coming.stdin.write(stream[-1:])
     out, _err = coming.communicate()
     assert json.loads(out)["ok"]
-    archiver.communicate(timeout=20)
-    assert archiver.returncode == 0
+    assert store.files(store.archive) == []
+    assert (store.incoming / ARRIVED).exists()
+    assert archive(store) == ""
     assert store.files(store.archive) == WHOLE
+    assert [*store.incoming.iterdir()] == []
+
+
+def test_what_arrives_after_the_last_look_leaves_a_mark(store: Store) -> None:
+    """The last look is over, the archiver has not ended: systemd would see no event."""
+    assert store.give()["ok"]
+    other = name_of(2)
+    store.sabotage("""
+import os, time
+real, passes = archive.Archiver.once, []
+def once(self, *leave):
+    outcome = real(self, *leave)
+    passes.append(outcome)
+    while len(passes) == 2 and not os.path.exists(self._incoming.path + "/.arrived"):
+        time.sleep(0.01)
+    return outcome
+archive.Archiver.once = once
+""")
+    archiver = store.start("archive")
+    until(lambda: store.files(store.archive) == WHOLE and store.files() == [], "the first dump to be archived")
+    assert store.give(store.offer(other))["ok"]
+    assert archiver.wait(20) == 0
+    assert (store.incoming / ARRIVED).exists()
+    assert other in store.files()
+    store.sabotage("")
+    assert archive(store) == ""
+    assert other in store.files(store.archive)
+    assert [*store.incoming.iterdir()] == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "fifo"])
+def test_a_mark_that_is_none_does_not_start_the_archiver_without_end(store: Store, kind: str) -> None:
+    mark = store.incoming / ARRIVED
+    if kind == "folder":
+        (mark / "full").mkdir(parents=True)
+    elif kind == "link":
+        mark.symlink_to(store.archive)
+    else:
+        os.mkfifo(mark)
+    assert store.give()["ok"]
+    assert archive(store) == ""
+    assert not os.path.lexists(mark)
+    assert store.files(store.archive) == WHOLE
+
+
+def test_a_dump_that_could_not_be_announced_is_there_all_the_same(store: Store) -> None:
+    store.sabotage("""
+from dumps.folder import Folder
+def announce(self):
+    raise OSError(28, "No space left on device")
+Folder.announce = announce
+""")
+    assert store.give()["ok"]
+    assert store.files() == WHOLE
+    assert not (store.incoming / ARRIVED).exists()
 
 
 # --- As on the host: with the accounts it has there ------------------------------------------------------------------

@@ -9,13 +9,11 @@ come in, and names a copy only where its content is what was signed.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime as dt
 import hashlib
 import os
 import stat
-import time
 import typing as t
 
 from .folder import MANIFEST_LIMIT, PRIVATE_MODE, Folder, Publication, group_of, share
@@ -24,17 +22,13 @@ from .names import PARTIAL_SUFFIX, DumpName, manifest_owner, utc_text
 from .processes import PIPE_SIZE, DumpError, write_all
 from .signatures import Signers
 
-# Between two looks at a dump that is being received.
-PAUSE = 0.5
-
 
 @dataclasses.dataclass
 class Outcome:
-    """What one pass did: the dumps that are archived now, why others are not, and whether one is about to come."""
+    """What one pass did: the dumps that are archived now, and why others are not."""
 
     archived: list[DumpName] = dataclasses.field(default_factory=list)
     refused: dict[DumpName, str] = dataclasses.field(default_factory=dict)
-    coming: bool = False
 
 
 class Archiver:
@@ -47,34 +41,26 @@ class Archiver:
         self._reserve = reserve
         self._group = group_of(readers)
 
-    def run(self, *, linger: float, tell: t.Callable[[Outcome], bool]) -> bool:
-        """Archive until nothing is on its way in, at most *linger* seconds; whether *tell* found all well.
+    def run(self, *, tell: t.Callable[[Outcome], bool]) -> bool:
+        """Archive until nothing more is there; whether *tell*, which is given each pass, found all well.
 
-        *tell* is given each pass. What begins to come in meanwhile would start nobody: systemd does not look at the
-        folder while this runs.
+        What arrives after a pass began leaves the mark that starts this again, and so does what is still coming.
         """
-        end = time.monotonic() + linger
         refused: set[DumpName] = set()
         well = True
         while True:
+            self._incoming.heard()
             outcome = self.once(refused)
             well = tell(outcome) and well
             refused |= outcome.refused.keys()
-            if outcome.archived:
-                continue
-            if not outcome.coming or time.monotonic() > end:
+            if not outcome.archived:
                 return well
-            time.sleep(PAUSE)
 
     def once(self, leave: t.Collection[DumpName] = ()) -> Outcome:
         """One pass over the folder of what comes in, but for the dumps of *leave*: each is tried once in a run."""
         outcome = Outcome()
-        names = self._incoming.names()
-        # A dump's partial is locked from its first byte until nothing of the transfer is left. One that is refused,
-        # or is no dump's, is not waited for.
-        coming = [name for name in names if name.endswith(PARTIAL_SUFFIX) and _dump(name) not in (None, *leave)]
-        outcome.coming = any(map(self._incoming.live, coming))
-        for name in filter(None, map(manifest_owner, names)):
+        for name in filter(None, map(manifest_owner, self._incoming.names())):
+            # A dump's partial is locked from its first byte until nothing of the transfer is left.
             if name in leave or self._incoming.live(f"{name}{PARTIAL_SUFFIX}"):
                 continue
             try:
@@ -188,13 +174,6 @@ class Archiver:
         if self._archive.live(partial):
             raise DumpError(f"{name} is being archived already")
         self._archive.unlink(partial)
-
-
-def _dump(partial: str) -> DumpName | None:
-    """The dump whose data's partial it is."""
-    with contextlib.suppress(ValueError):
-        return DumpName.parse(partial.removesuffix(PARTIAL_SUFFIX))
-    return None
 
 
 def _same(one: Manifest, other: Manifest) -> bool:

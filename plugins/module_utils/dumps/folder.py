@@ -14,6 +14,7 @@ import grp
 import os
 import stat
 import syslog
+import time
 import typing as t
 
 from . import locks
@@ -29,6 +30,8 @@ MANIFEST_LIMIT = 1 << 25
 FILE_MODE = 0o440
 # Nobody else's yet: whoever may read a partial could hold its lock, and would seem to be writing it.
 PRIVATE_MODE = 0o400
+# What lies in the folder from the moment at which a dump is there until the archiver begins to look for it.
+ARRIVED = ".arrived"
 # A look whether a file is being written holds its lock for a moment.
 LOOK_TIMEOUT = 10.0
 
@@ -148,6 +151,19 @@ class Folder:
         """Remove *name*, which may be gone already."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._fd)
+
+    def announce(self) -> None:
+        """Leave the mark that starts the archiver, now or, where it runs, again when it has ended."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        os.close(os.open(ARRIVED, flags, PRIVATE_MODE, dir_fd=self._fd))
+
+    def heard(self) -> None:
+        """Take the mark away, before the look: what arrives after it leaves the next one."""
+        try:
+            self.unlink(ARRIVED)
+        except OSError:
+            # No mark of ours, and it would start the archiver without end: out of the way, where it is seen as a stray.
+            os.rename(ARRIVED, f"odd{ARRIVED}.{time.time_ns()}", src_dir_fd=self._fd, dst_dir_fd=self._fd)
 
     def sync(self) -> None:
         """Bring the names themselves to the disk."""

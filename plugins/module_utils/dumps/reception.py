@@ -41,7 +41,7 @@ class Reception:
     def run(self) -> Ack:
         """Receive a whole dump; DumpError says why there is none, and nothing is left of it."""
         try:
-            return self._receive()
+            ack = self._receive()
         except OSError as error:
             raise DumpError(f"the dump could not be written: {error}") from error
         finally:
@@ -50,6 +50,15 @@ class Reception:
                 hold_signals()
             finally:
                 self._clean()
+        self._announce()
+        return ack
+
+    def _announce(self) -> None:
+        """Start the archiver, last of all: it leaves a dump alone whose partial is locked."""
+        try:
+            self._incoming.announce()
+        except OSError as error:
+            syslog.syslog(syslog.LOG_WARNING, f"the archiver's timer has to find {self._name}: {error}")
 
     def _clean(self) -> None:
         try:

@@ -266,7 +266,7 @@ def archive(settings: Settings) -> int:
         reserve=settings.reserve_bytes,
         readers=settings.readers,
     )
-    return 0 if archiver.run(linger=settings.overall_timeout, tell=lambda outcome: _tell(settings, outcome)) else 1
+    return 0 if archiver.run(tell=lambda outcome: _tell(settings, outcome)) else 1
 
 
 def _tell(settings: Settings, outcome: Outcome) -> bool:

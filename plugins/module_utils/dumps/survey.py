@@ -15,7 +15,7 @@ import typing as t
 from pathlib import Path
 
 from .drilled import Drilled
-from .folder import PARTIAL_AGE, Folder
+from .folder import ARRIVED, PARTIAL_AGE, Folder
 from .freshness import Archive, Dump, Space
 from .incidents import Incident, read_incident
 from .manifest import Manifest
@@ -226,7 +226,7 @@ def look(
         status, owner = incoming.stat(file), manifest_owner(file)
         if owner is not None and status is not None:
             waiting.append((str(owner), dt.datetime.fromtimestamp(status.st_ctime, dt.UTC)))
-        elif owner is None:
+        elif owner is None and file != ARRIVED:
             odd += _stray(incoming, file, now)
     found = survey(archive, signers, now)
     said, unread = incidents(notes)
