@@ -14,21 +14,20 @@ UNITS = "/run/systemd/system"
 WRITE = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
 
 
-def play(
+def attempt(
     *words: str,
     inventories: t.Sequence[Path],
     given: t.Sequence[Path] = (),
-    status: int = 0,
     check: bool = False,
     **variables: t.Any,
-) -> str:
-    """Run ansible-playbook with *words*, from the repository; what it prints. It must end with *status*.
+) -> subprocess.CompletedProcess[str]:
+    """Run ansible-playbook with *words*, from the repository.
 
     *given* are files of variables, which *variables* come after.
     """
     command = ["ansible-playbook", *(["--check"] if check else []), *(f"--inventory={path}" for path in inventories)]
     command += [*(f"--extra-vars=@{path}" for path in given), f"--extra-vars={json.dumps(variables)}"]
-    done = subprocess.run(
+    return subprocess.run(
         [*command, *words],
         env={
             **os.environ,
@@ -42,6 +41,11 @@ def play(
         check=False,
         cwd=ROOT,
     )
+
+
+def play(*words: str, status: int = 0, **options: t.Any) -> str:
+    """What an attempt prints, which must end with *status*."""
+    done = attempt(*words, **options)
     assert done.returncode == status, done.stdout[-6000:] + done.stderr[-2000:]
     return done.stdout
 

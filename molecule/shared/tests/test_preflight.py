@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from acting import attempt
 
 ROOT = Path(__file__).resolve().parents[3]
 POLICY = yaml.safe_load((ROOT / "inventory/production/group_vars/production_hosts/access_policy.yml").read_text())
@@ -28,14 +29,7 @@ def inventory(tmp_path) -> Path:
 
 def site(inventory: Path, *options: str) -> subprocess.CompletedProcess:
     """Run site.yml on the hosts of this scenario."""
-    return subprocess.run(
-        ["ansible-playbook", "-i", inventory, ROOT / "playbooks" / "site.yml", *options],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return attempt("playbooks/site.yml", *options, inventories=[inventory])
 
 
 def edit(path: Path, change) -> None:

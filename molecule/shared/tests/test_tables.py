@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
+
+from acting import attempt
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def migrate(*options: str) -> subprocess.CompletedProcess:
     """Run migrate.yml on the hosts of this scenario."""
-    return subprocess.run(
-        ["ansible-playbook", "-i", ROOT / "inventory" / "local", ROOT / "playbooks" / "migrate.yml", *options],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return attempt("playbooks/migrate.yml", *options, inventories=[ROOT / "inventory" / "local"])
 
 
 def test_a_migration_that_is_already_there_changes_nothing(tmp_path):
