@@ -39,36 +39,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(fixture, names, indirect=True)
 
 
-@pytest.fixture
-def host(request: t.Any) -> t.Any:
-    return reached(request.param)
+def a_host(name: str) -> t.Any:
+    """The fixture of that name: each of its hosts in turn."""
+
+    @pytest.fixture(name=name)
+    def given(request: t.Any) -> t.Any:
+        return reached(request.param)
+
+    return given
 
 
-@pytest.fixture
-def database(request: t.Any) -> t.Any:
-    return reached(request.param)
-
-
-@pytest.fixture
-def collector(request: t.Any) -> t.Any:
-    return reached(request.param)
-
-
-@pytest.fixture
-def dashboards(request: t.Any) -> t.Any:
-    return reached(request.param)
-
-
-@pytest.fixture
-def production(request: t.Any) -> t.Any:
-    return reached(request.param)
+host, database, collector, dashboards, production, store = map(a_host, FIXTURES)
 
 
 @pytest.fixture(scope="session")
 def provider() -> t.Any:
     return provided(INVENTORY)
-
-
-@pytest.fixture
-def store(request: t.Any) -> t.Any:
-    return reached(request.param)

@@ -18,7 +18,8 @@ import typing as t
 from . import finding as about
 from .finding import Finding, Level
 from .incidents import Incident
-from .names import DUMP, GLOBALS, SAVED, DumpName, utc_text
+from .manifest import Manifest
+from .names import DUMP, GLOBALS, SAVED, DumpName, read_utc, utc_text
 
 # A clock may be corrected by so much without a word.
 CLOCK_STEP = dt.timedelta(hours=1)
@@ -71,6 +72,21 @@ class Dump:
     verified: bool = False
     drilled: dt.datetime | None = None
     signer: str = ""
+
+    @classmethod
+    def of(cls, manifest: Manifest, *, signer: str, verified: bool = False, drilled: dt.datetime | None = None) -> Dump:
+        """The dump of a *manifest*, and what else was found out about it."""
+        trailer = manifest.trailer
+        return cls(
+            name=trailer.name,
+            received=read_utc(manifest.received),
+            bytes=trailer.bytes,
+            raw_bytes=trailer.raw_bytes,
+            tables={name: table.rows for name, table in trailer.tables.items()},
+            verified=verified,
+            drilled=drilled,
+            signer=signer,
+        )
 
 
 @dataclasses.dataclass(frozen=True)

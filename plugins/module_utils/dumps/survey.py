@@ -61,17 +61,7 @@ class Held:
     @property
     def dump(self) -> Dump:
         """What the verdict asks for."""
-        trailer = self.manifest.trailer
-        return Dump(
-            name=trailer.name,
-            received=read_utc(self.manifest.received),
-            bytes=trailer.bytes,
-            raw_bytes=trailer.raw_bytes,
-            tables={name: table.rows for name, table in trailer.tables.items()},
-            verified=self.verified,
-            drilled=self.drilled,
-            signer=self.signer,
-        )
+        return Dump.of(self.manifest, signer=self.signer, verified=self.verified, drilled=self.drilled)
 
 
 @dataclasses.dataclass

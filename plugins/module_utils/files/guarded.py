@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
 import typing as t
 from pathlib import Path
 
 from ..guard.systemd import arm, begin, put_back
 from ..guard.undo import Undo
+from ..hosts.running import attempt
 from .plan import Action, Plan
 from .wanted import name_of, parent_of
 from .writer import LONGEST_NAME_PART, carry_out
@@ -79,14 +78,7 @@ def _keep(action: Action, kept: str) -> None:
         return
     if action.before.kind == "other":
         raise ValueError(f"{action.path} is a device, socket or pipe, which can't be put back: remove it first")
-    command = ["/usr/bin/cp", "-a", "-T", "--", action.path, kept]
-    done = subprocess.run(  # pylint: disable=ansible-bad-function
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={"PATH": os.defpath, "LC_ALL": "C"},
-        check=False,
-    )
+    # A folder may hold any number of files.
+    done = attempt(["/usr/bin/cp", "-a", "-T", "--", action.path, kept], together=True, patience=3600)
     if done.returncode != 0:
         raise ValueError(f"{action.path} could not be kept: {done.stdout.decode('utf-8', 'replace').strip()}")

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 import typing as t
 from pathlib import Path
 
+from ..hosts.running import attempt
 from .plan import Plan
 from .wanted import Entry
 
@@ -49,15 +49,16 @@ def validate(plan: Plan, *, planning: bool) -> tuple[str, ...]:
 
 def _validate_one(entry: Entry, program: str) -> None:
     folder = Path(tempfile.mkdtemp(prefix="host_files-"))
+    # the file's own name: some validators go by the suffix
+    copy = folder / Path(entry.path).name
     try:
-        # the file's own name: some validators go by the suffix
-        copy = folder / Path(entry.path).name
         with os.fdopen(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as stream:
             stream.write(entry.content)
         copy.chmod(entry.mode | 0o400)
         said = _run([program, *(word.replace("%s", str(copy)) for word in entry.validate[1:])])
-    except OSError as error:
-        raise ValueError(f"{entry.path} could not be validated: {error.strerror}; nothing was written") from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error).replace(str(copy), entry.path)
+        raise ValueError(f"{entry.path} could not be validated: {why}; nothing was written") from error
     finally:
         shutil.rmtree(folder)
     if said is not None:
@@ -68,20 +69,7 @@ def _validate_one(entry: Entry, program: str) -> None:
 
 def _run(command: t.Sequence[str]) -> str | None:
     """None where the command succeeds; what it said where it fails."""
-    try:
-        # run_command, which sanity would have here, knows no timeout
-        done = subprocess.run(  # pylint: disable=ansible-bad-function
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={"PATH": SEARCH_PATH, "LC_ALL": "C"},
-            cwd="/",
-            timeout=PATIENCE_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"no answer within {PATIENCE_S} s"
+    done = attempt(command, together=True, patience=PATIENCE_S)
     if done.returncode == 0:
         return None
     return " / ".join(done.stdout.decode("utf-8", "replace").split("\n")).strip(" /") or f"exit {done.returncode}"

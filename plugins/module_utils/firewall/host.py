@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..files.whole import replace
 from ..guard import systemd as guard
+from ..hosts.running import attempt
 from .compare import SERVICE, Seen, State
 from .ruleset import FAMILY, MAIN, OURS, TABLE, at_boot, included, render
 from .wanted import Firewall
@@ -147,17 +148,6 @@ def _first(said: str) -> str:
 
 
 def _run(command: list[str], given: str = "") -> tuple[int, str]:
-    try:
-        done = subprocess.run(  # pylint: disable=ansible-bad-function
-            command,
-            input=given.encode("utf-8", "surrogateescape"),
-            capture_output=True,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
-            cwd="/",
-            timeout=PATIENCE_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ValueError(f"{' '.join(command)} failed: {error}") from error
+    done = attempt(command, given=given.encode("utf-8", "surrogateescape"), patience=PATIENCE_S)
     said = done.stdout if done.returncode == 0 else done.stderr
     return done.returncode, said.decode("utf-8", "surrogateescape")

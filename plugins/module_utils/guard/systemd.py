@@ -14,11 +14,11 @@ import fcntl
 import os
 import secrets
 import shutil
-import subprocess
 import typing as t
 from pathlib import Path
 
 from ..files.whole import replace, sync_folder
+from ..hosts.running import attempt
 from .undo import UNITS, Undo, folder_of, paths_of, service_of, timer_of, units_of, with_command
 
 # sshd, nftables and their like reload in a second: longer than this and something hangs.
@@ -173,17 +173,5 @@ def _systemctl(*arguments: str) -> str:
 
 def _run(*arguments: str) -> tuple[int, str]:
     """The exit status of systemctl, and what it said."""
-    command = ["/usr/bin/systemctl", *arguments]
-    try:
-        done = subprocess.run(  # pylint: disable=ansible-bad-function
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={"PATH": os.defpath, "LC_ALL": "C"},
-            timeout=PATIENCE_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ValueError(f"{' '.join(command)} failed: {error}") from error
+    done = attempt(["/usr/bin/systemctl", *arguments], together=True, patience=PATIENCE_S)
     return done.returncode, done.stdout.decode("utf-8", "replace").strip()

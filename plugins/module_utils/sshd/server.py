@@ -9,10 +9,10 @@ import concurrent.futures
 import grp
 import os
 import pwd
-import subprocess
 import typing as t
 from pathlib import Path
 
+from ..hosts.running import attempt
 from .effective import Person, Session, read
 
 SSHD = "/usr/sbin/sshd"
@@ -40,12 +40,7 @@ def reload() -> None:
 
 
 def _run(command: t.Sequence[str], otherwise: str) -> str:
-    try:
-        done = subprocess.run(  # pylint: disable=ansible-bad-function
-            command, stdin=subprocess.DEVNULL, capture_output=True, env={"PATH": os.defpath, "LC_ALL": "C"}, check=False
-        )
-    except OSError as error:
-        raise ValueError(f"{command[0]} can't be run: {error.strerror}") from error
+    done = attempt(command)
     if done.returncode != 0:
         raise ValueError(f"{otherwise}: {done.stderr.decode('utf-8', 'replace').strip()}")
     return done.stdout.decode("utf-8", "replace")

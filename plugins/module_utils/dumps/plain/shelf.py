@@ -149,25 +149,13 @@ def judge(files: Files, found: Found, limits: freshness.Limits, quota: int, now:
     used = sum(held.manifest.trailer.bytes for held in found.held)
     stale = tuple(f"{name} was left by a run that is dead: prune the store" for name in found.stale)
     archive = freshness.Archive(
-        dumps=tuple(_dump(held) for held in found.held if held.signer),
+        dumps=tuple(freshness.Dump.of(held.manifest, signer=held.signer) for held in found.held if held.signer),
         space=freshness.Space(used=used, quota=quota, free=UNKNOWN, reserve=0),
         wrong=tuple(found.wrong),
         odd=(*found.odd, *stale),
     )
     asked = dataclasses.replace(limits, verified_warning_days=0, verified_critical_days=0)
     return freshness.judge(archive, asked, now)
-
-
-def _dump(held: Held) -> freshness.Dump:
-    trailer = held.manifest.trailer
-    return freshness.Dump(
-        name=trailer.name,
-        received=read_utc(held.manifest.received),
-        bytes=trailer.bytes,
-        raw_bytes=trailer.raw_bytes,
-        tables={name: table.rows for name, table in trailer.tables.items()},
-        signer=held.signer,
-    )
 
 
 def decide(found: Found, policy: retention.Policy, now: dt.datetime) -> tuple[retention.Decision, ...]:
