@@ -12,6 +12,7 @@ import argparse
 import dataclasses
 import json
 import os
+import re
 import sys
 import typing as t
 from pathlib import Path
@@ -24,13 +25,17 @@ from plugins.module_utils.access.audit.findings import SEVERITIES, at_least  # n
 from plugins.module_utils.access.plan.report import result, warnings  # noqa: E402 - the path is set above
 from plugins.module_utils.access.policy.model import Policy  # noqa: E402 - the path is set above
 from plugins.module_utils.access.policy.reader import MODES, parse  # noqa: E402 - the path is set above
+from plugins.module_utils.audit.text import plain  # noqa: E402 - the path is set above
 
 CLEAN, DRIFT, FAILED = 0, 2, 3
 # What of libpq's options is a secret, and stands in every list of processes once it is an argument.
-SECRETS = ("password", "sslpassword")
+# Source: PQconninfoOptions in src/interfaces/libpq/fe-connect.c of 18, those that are hidden there.
+SECRETS = ("password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret")
 LOCK = "taaraxtak-pg_access.lock"
 # Bits of a file's mode: somebody else may read it.
 OTHERS = 0o077
+# What PyYAML quotes of a file in a problem's words: single signs and its own names of tokens may be shown.
+QUOTED = re.compile(r"""'[^']'|'<[a-z -]+>'|(['"]).*\1""")
 
 
 class Parser(argparse.ArgumentParser):
@@ -123,6 +128,11 @@ def read_data(path: Path) -> t.Any:
 
     try:
         return yaml.load(path.read_bytes(), Loader)  # noqa: S506 - a safe loader's child
+    except yaml.MarkedYAMLError as error:
+        # Its own sentence quotes the line, with whatever is in it.
+        line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}: "
+        problem = QUOTED.sub(lambda found: "…" if found[1] else found[0], str(error.problem))
+        raise ValueError(f"{path} is no YAML: {line}{problem}") from None
     except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no YAML: {error}") from None
 
@@ -176,32 +186,39 @@ def apply(options: argparse.Namespace) -> int:
 def _enforce(options: argparse.Namespace, how: enforce.Options, words: str) -> int:
     policy = read_policy(options.policy, options.mode)
     how = dataclasses.replace(
-        how, hba=options.hba, skip_missing=options.skip_missing, passwords=read_passwords(options.passwords)
+        how,
+        hba=options.hba,
+        skip_missing=options.skip_missing,
+        passwords=read_passwords(options.passwords),
+        exceeding=True,
     )
     try:
         outcome = enforce.enforce(login(options.dsn), policy, how)
     except enforce.StoppedError as error:
-        _print_sql(error.committed)
+        _print_stopped(error, as_json=options.json)
         raise
     files = [(one.path, one.old.decode(errors="replace"), one.new.decode()) for one in outcome.login_files]
     said = warnings(outcome.skipped)
+    looked = options.hba and policy.authoritative
+    if options.hba and not looked:
+        said.append(f"--hba: mode {policy.mode} takes no login away, so that logins were not looked at")
     differs = bool(outcome.exceeding or said) or (how.check and bool(outcome.queries))
     status = DRIFT if differs else CLEAN
     for sentence in said:
-        print(f"pg-access: {sentence}", file=sys.stderr)
+        _say(sentence)
     if options.json:
-        answer = {**result(outcome.statements, outcome.queries, outcome.skipped, files), "status": status}
-        _print_json({**answer, "exceeding": list(outcome.exceeding)} if policy.mode == "adopt" else answer)
+        answer = result(outcome.statements, outcome.queries, outcome.skipped, files)
+        answer |= {"logins": "looked at" if looked else "not looked at", "status": status}
+        _print_json(answer if policy.authoritative else {**answer, "exceeding": list(outcome.exceeding)})
         return status
     _print_sql(outcome.queries)
     for path, _old, _new in files:
-        print(f"-- {path} is another one")
+        print(f"-- {plain(path)} is another one")
     if outcome.exceeding:
         print("-- Beyond the policy, which mode authoritative would put right:")
         _print_sql(outcome.exceeding, "-- ")
     print(
-        f"-- {_count(outcome.queries)} {words}, mode {policy.mode}"
-        + ("" if options.hba else "; logins were not looked at")
+        f"-- {_count(outcome.queries)} {words}, mode {policy.mode}" + ("" if looked else "; logins were not looked at")
     )
     return status
 
@@ -218,18 +235,18 @@ def audit(options: argparse.Namespace) -> int:
     untried = inspecting.untried(parse(asked["policy"]), answer["probes"]) if options.probe else set()
     status = FAILED if answer["unread"] or untried else DRIFT if bad or broken or failed else CLEAN
     for one in answer["unread"]:
-        print(f"pg-access: the database {one['database']} was not read: {one['why']}", file=sys.stderr)
+        _say(f"the database {one['database']} was not read: {one['why']}")
     if untried:
-        print(f"pg-access: nothing could be tried as {', '.join(sorted(untried))}", file=sys.stderr)
+        _say(f"nothing could be tried as {', '.join(sorted(untried))}")
     if options.json:
         _print_json({**answer, "status": status})
         return status
     for one in answer["findings"]:
-        print(f"{one['severity']:9} {one['rule']:24} {one['evidence']}")
+        print(f"{one['severity']:9} {one['rule']:24} {plain(one['evidence'])}")
     for one in broken:
-        print(f"{'broken':9} {'assertion':24} {one['id']}")
+        print(f"{'broken':9} {'assertion':24} {plain(one['id'])}")
     for one in failed:
-        print(f"{'failed':9} {'probe':24} {one['id']}")
+        print(f"{'failed':9} {'probe':24} {plain(one['id'])}")
     held = len(answer["assertions"]) - len(broken)
     print(f"{len(answer['findings'])} findings; {held} of {len(answer['assertions'])} assertions hold", end="")
     print(f"; {answer['summary']['probes']['passed']} probes passed, {len(failed)} failed" if options.probe else "")
@@ -242,9 +259,9 @@ def export(options: argparse.Namespace) -> int:
     answer = gathering.gathered({**login(options.dsn), **asked}, {"export"})
     exported, unread = answer["exported"], answer["unread"]
     for one in unread:
-        print(f"pg-access: the database {one['database']} was not read: {one['why']}", file=sys.stderr)
+        _say(f"the database {one['database']} was not read: {one['why']}")
     for sentence in exported["not_expressed"]:
-        print(f"pg-access: no policy can say: {sentence}", file=sys.stderr)
+        _say(f"no policy can say: {sentence}")
     held = {"access_policy": exported["policy"]}
     if options.json:
         _print_json(held)
@@ -260,8 +277,25 @@ def _count(queries: t.Sequence[str]) -> str:
 
 
 def _print_sql(queries: t.Sequence[str], before: str = "") -> None:
+    # A name may hold the end of a line, and what looks like the next one.
     for text in queries:
-        print(before + text.replace("\n", f"\n{before}") + ";")
+        print(f"{before}{plain(text)};")
+
+
+def _print_stopped(error: enforce.StoppedError, *, as_json: bool) -> None:
+    if as_json:
+        done = {"queries": list(error.committed), "uncertain": list(error.uncertain)}
+        _print_json({"failed": True, "msg": str(error), **done, "status": FAILED})
+        return
+    _print_sql(error.committed)
+    if error.uncertain:
+        print("-- Not known whether this was done:")
+        _print_sql(error.uncertain, "-- ")
+
+
+def _say(sentence: object) -> None:
+    """For people: on one line, whatever a server or a file has put into it."""
+    print(f"pg-access: {plain(' '.join(str(sentence).split()))}", file=sys.stderr)
 
 
 def _print_json(answer: t.Any) -> None:
@@ -274,7 +308,7 @@ def main(given: t.Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
     except (OSError, ValueError) as error:
-        print(f"pg-access: {error}", file=sys.stderr)
+        _say(error)
         return FAILED
     return status
 

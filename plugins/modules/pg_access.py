@@ -62,6 +62,7 @@ options:
       - Own C(pg_hba.conf) and C(pg_ident.conf) whole. They are replaced, read back, reloaded, and a new session is
         opened while the old one stays. If any of this fails, the old files are put back.
       - The module has to run on the server's host, as root with O(login_os_user) or as the server's user.
+        Where the server does not see the same files and the same C(postmaster.pid), nothing is written.
       - Only where the mode is V(authoritative).
     type: bool
     default: true
@@ -121,6 +122,13 @@ queries:
   type: list
   elements: str
   sample: ['GRANT SELECT ON TABLE "public"."measurement" TO "grafanareader"']
+uncertain:
+  description:
+    - The SQL of the part of which it is not known whether it was done, since the connection was lost before the server
+      had answered its COMMIT. The next run, or check mode, sees what it was.
+  returned: when it fails half way
+  type: list
+  elements: str
 granted:
   description: Privileges and memberships that were granted.
   returned: when the server could be looked at
@@ -190,7 +198,8 @@ def main() -> None:
         policy = parse(module.params["policy"], module.params["mode"])
         outcome = enforce.enforce(module.params, policy, options)
     except enforce.StoppedError as error:
-        module.fail_json(msg=str(error), changed=bool(error.committed), queries=list(error.committed))
+        may = bool(error.committed or error.uncertain)
+        module.fail_json(msg=str(error), changed=may, queries=list(error.committed), uncertain=list(error.uncertain))
     except ValueError as error:
         if module.check_mode and isinstance(error, AbsentError):
             module.exit_json(**error.foretold("roles and privileges"))

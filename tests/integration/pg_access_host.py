@@ -1,13 +1,17 @@
-"""A server under the inventory's own access policy: what the tests of pg_access and pg_access_info share."""
+"""A server under the inventory's own access policy: what the tests of the modules and of the command share."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
+import os
+import subprocess
+import sys
 import typing as t
 from pathlib import Path
 
 import psycopg2
+import pytest
 import yaml
 from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.scratch import ScratchCluster
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Result, Server, run_module
@@ -15,6 +19,21 @@ from ansible_collections.taaraxtak.production.tests.integration.conftest import 
 ROOT = Path(__file__).resolve().parents[2]
 POLICY_FILE = ROOT / "inventory" / "production" / "group_vars" / "production_hosts" / "access_policy.yml"
 DATABASE = "taaraxtak"
+TOOL = ROOT / "tools" / "pg_access.py"
+# As on a machine without Ansible: whatever imports it fails.
+WITHOUT_ANSIBLE = (
+    f"import runpy, sys; sys.modules['ansible'] = None; runpy.run_path({str(TOOL)!r}, run_name='__main__')"
+)
+# Read first, since the interpreter may lie where that user can't read it.
+AS_POSTGRES = f"""
+import locale, os, psycopg2, pwd, runpy, sys, yaml
+sys.modules["ansible"] = None
+main = runpy.run_path({str(TOOL)!r})["main"]
+user = pwd.getpwnam("postgres")
+os.seteuid(user.pw_uid)
+sys.exit(main())
+"""
+CLEAN, DRIFT, FAILED = 0, 2, 3
 # The tables that the policy names, each with another way to number its rows, and one that it doesn't name.
 TABLES = """
 SET ROLE taaraxtak_owner;
@@ -86,6 +105,36 @@ class Host:
         return None
 
 
+class Command:
+    """The command with a server's dsn and a policy's file."""
+
+    def __init__(self, host: Host, folder: Path) -> None:
+        self.host = host
+        login = host.server.login
+        self.dsn = f"host={login['login_unix_socket']} port={login['login_port']} user={login['login_user']}"
+        self.policy = folder / "policy.yml"
+        self.policy.write_text(yaml.safe_dump({"access_policy": host.policy}))
+        self.lock = folder / "lock"
+
+    def run(self, name: str, *words: t.Any, dsn: str | None = None, **options: str) -> subprocess.CompletedProcess:
+        return call(
+            name,
+            *(["--policy", self.policy] if name != "export" and "--policy" not in words else []),
+            *(["--lock-file", self.lock] if name == "apply" and "--lock-file" not in words else []),
+            *["--dsn", self.dsn if dsn is None else dsn],
+            *words,
+            **options,
+        )
+
+
+def call(*words: t.Any, program: str = WITHOUT_ANSIBLE, **environment: str) -> subprocess.CompletedProcess:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return subprocess.run(
+        [sys.executable, "-I", "-c", program, *words],
+        env={**kept, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
 @contextlib.contextmanager
 def policed(folder: Path) -> t.Iterator[Host]:
     """A server on which the policy is applied, and the tables made by their owner afterwards."""
@@ -96,3 +145,25 @@ def policed(folder: Path) -> t.Iterator[Host]:
         host.sql(TABLES)
         host.apply()
         yield host
+
+
+# For the tests of the command, which import both.
+SECRET = "s3cret-of-the-tests"
+VERIFIER = (
+    "SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$"
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+)
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Host]:
+    with policed(tmp_path_factory.mktemp("host")) as one:
+        yield one
+
+
+@pytest.fixture
+def command(host: Host, tmp_path: Path) -> t.Iterator[Command]:
+    yield Command(host, tmp_path)
+    host.sql("REVOKE CONNECT ON DATABASE postgres FROM grafanareader", database="postgres")
+    host.policy = default_policy()
+    host.apply()

@@ -4,81 +4,29 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
-import subprocess
-import sys
-import typing as t
 from pathlib import Path
 
 import pytest
 import yaml
 from ansible_collections.taaraxtak.production.tests.integration.pg_access_host import (
+    CLEAN,
     DATABASE,
+    DRIFT,
+    FAILED,
+    SECRET,
+    VERIFIER,
     Host,
+    call,
+    command,
     default_policy,
-    policed,
+    host,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / "tools" / "pg_access.py"
-# As on a machine without Ansible: whatever imports it fails.
-WITHOUT_ANSIBLE = (
-    f"import runpy, sys; sys.modules['ansible'] = None; runpy.run_path({str(TOOL)!r}, run_name='__main__')"
-)
-CLEAN, DRIFT, FAILED = 0, 2, 3
-SECRET = "s3cret-of-the-tests"
-VERIFIER = (
-    "SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$"
-    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
-)
-
-
-class Command:
-    """The command with a server's dsn and a policy's file."""
-
-    def __init__(self, host: Host, folder: Path) -> None:
-        self.host = host
-        login = host.server.login
-        self.dsn = f"host={login['login_unix_socket']} port={login['login_port']} user={login['login_user']}"
-        self.policy = folder / "policy.yml"
-        self.policy.write_text(yaml.safe_dump({"access_policy": host.policy}))
-        self.lock = folder / "lock"
-
-    def run(self, name: str, *words: t.Any, dsn: str | None = None, **environment: str) -> subprocess.CompletedProcess:
-        return call(
-            name,
-            *(["--policy", self.policy] if name != "export" and "--policy" not in words else []),
-            *(["--lock-file", self.lock] if name == "apply" and "--lock-file" not in words else []),
-            *["--dsn", self.dsn if dsn is None else dsn],
-            *words,
-            **environment,
-        )
-
-
-def call(*words: t.Any, **environment: str) -> subprocess.CompletedProcess:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return subprocess.run(
-        [sys.executable, "-I", "-c", WITHOUT_ANSIBLE, *words],
-        env={**kept, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+__all__ = ["command", "host"]
 
 
 def may_delete(host: Host) -> bool:
     return bool(host.sql("SELECT has_table_privilege('grafanareader', 'measurement', 'DELETE')")[0][0])
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Host]:
-    with policed(tmp_path_factory.mktemp("host")) as one:
-        yield one
-
-
-@pytest.fixture
-def command(host: Host, tmp_path: Path) -> t.Iterator[Command]:
-    yield Command(host, tmp_path)
-    host.sql("REVOKE CONNECT ON DATABASE postgres FROM grafanareader", database="postgres")
-    host.policy = default_policy()
-    host.apply()
 
 
 def test_a_server_that_is_as_the_policy_says_is_clean(command):
@@ -132,6 +80,23 @@ def test_what_mode_adopt_leaves_is_drift(command):
     assert done.returncode == DRIFT
     assert '-- REVOKE DELETE ON TABLE "public"."measurement" FROM "grafanareader" CASCADE;' in done.stdout
     assert may_delete(command.host)
+
+
+def test_what_mode_additive_leaves_is_drift(command):
+    command.host.sql("GRANT DELETE ON measurement TO grafanareader; ALTER TABLE measurement OWNER TO postgres")
+    try:
+        for name in ("plan", "apply"):
+            done = command.run(name, "--mode", "additive")
+            assert done.returncode == DRIFT
+            assert '-- REVOKE DELETE ON TABLE "public"."measurement" FROM "grafanareader" CASCADE;' in done.stdout
+            assert '-- ALTER TABLE "public"."measurement" OWNER TO "taaraxtak_owner";' in done.stdout
+        answer = json.loads(command.run("plan", "--mode", "additive", "--json").stdout)
+        assert (answer["status"], len(answer["exceeding"]) >= 2) == (DRIFT, True)
+        assert may_delete(command.host)
+    finally:
+        command.host.apply()
+    # Where nothing is left, it is as the policy says.
+    assert command.run("apply", "--mode", "additive").returncode == CLEAN
 
 
 def test_what_export_writes_is_a_policy_that_changes_nothing(command, tmp_path):
@@ -189,6 +154,9 @@ def test_a_role_logs_in_by_the_password_file_alone(command, tmp_path):
         "host=localhost password=''",
         f"host=localhost {SECRET}",
         f"postgresql://u:{SECRET}@[::1",
+        f"host=localhost scram_client_key={SECRET}",
+        f"host=localhost scram_server_key={SECRET}",
+        f"host=localhost oauth_client_secret={SECRET}",
     ],
 )
 def test_a_secret_in_the_dsn_is_refused_and_never_shown(command, dsn):

@@ -18,7 +18,7 @@ from .plan.hba import render_hba, render_ident, shut_out
 from .plan.statements import Plan, Skipped, Statement, shown
 from .policy.model import Policy
 from .postgres import MAINTENANCE, TEMPLATE, Params, read_cluster, read_objects, session, snapshot
-from .running import MeanwhileError, check_lock_timeout, run, run_alone, text
+from .running import MeanwhileError, UncertainError, check_lock_timeout, run, run_alone, text
 from .trying import check_settings
 
 if t.TYPE_CHECKING:
@@ -35,6 +35,7 @@ PAUSE = 0.05
 class Options:
     """How to work: ``check`` only reads; ``hba`` owns the two login files; ``lock_timeout`` in PostgreSQL's words.
 
+    ``exceeding`` asks for the outcome's in mode additive, too; mode adopt always has it.
     ``passwords`` are SCRAM verifiers by role: never shown, and so not in this one's repr.
     """
 
@@ -43,6 +44,7 @@ class Options:
     lock_timeout: str = "5s"
     hba: bool = True
     skip_missing: bool = False
+    exceeding: bool = False
     passwords: t.Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
 
 
@@ -50,7 +52,7 @@ class Options:
 class Outcome:
     """What was done or, with ``check``, would be; ``queries`` is its SQL in order, without secrets.
 
-    ``exceeding`` is, in mode adopt, the SQL that mode authoritative would run beside it.
+    ``exceeding`` is, where it was asked for, the SQL that mode authoritative would run beside it.
     """
 
     statements: tuple[Statement, ...]
@@ -61,13 +63,14 @@ class Outcome:
 
 
 class StoppedError(ValueError):
-    """The work stopped half way; ``committed`` is the SQL of what stays done."""
+    """The work stopped half way; ``committed`` is the SQL of what stays done, ``uncertain`` of what may be done."""
 
-    def __init__(self, message: str, committed: tuple[str, ...]) -> None:
+    def __init__(self, message: str, committed: tuple[str, ...], uncertain: tuple[str, ...] = ()) -> None:
         stays = "1 statement before stays" if len(committed) == 1 else f"{len(committed)} statements before stay"
-        done = f"{stays} done" if committed else "nothing was changed"
-        super().__init__(f"{message} ({done})")
+        nothing = "nothing was changed before" if uncertain else "nothing was changed"
+        super().__init__(f"{message} ({f'{stays} done' if committed else nothing})")
         self.committed = committed
+        self.uncertain = uncertain
 
 
 @dataclasses.dataclass
@@ -94,13 +97,14 @@ def enforce(params: Params, policy: Policy, options: Options) -> Outcome:
     """Make the server what *policy* says; *params* are a module's login options.
 
     Everything is planned before anything is changed. Each part (the cluster, then each database, then the login files)
-    is whole or rolled back: StoppedError says what was done before. ValueError: nothing was changed.
+    is whole or rolled back: StoppedError says what was done before, and what may be where an answer was lost.
+    ValueError: nothing was changed.
     """
     lock = contextlib.nullcontext() if options.check else files.lock(options.lock_file)
     with lock, session(params, MAINTENANCE) as connection:
         check_lock_timeout(connection, options.lock_timeout)
         exceeding: tuple[str, ...] = ()
-        if policy.mode == "adopt":
+        if policy.mode == "adopt" or (options.exceeding and not policy.authoritative):
             exceeding = _exceeding(params, connection, policy, options)
         plans = _plan(params, connection, policy, options)
         check_settings(connection, policy)
@@ -181,6 +185,8 @@ def _apply(params: Params, connection: Connection, policy: Policy, options: Opti
         done(plans.late.statements)
         if plans.files.reload:
             logins.install(params, connection, plans.files)
+    except UncertainError as error:
+        raise StoppedError(str(error), tuple(committed), error.uncertain) from error
     except ValueError as error:
         raise StoppedError(str(error), tuple(committed)) from error
 
@@ -196,6 +202,8 @@ def _apply_database(params: Params, policy: Policy, options: Options, name: str,
 
         try:
             return _carried_out(connection, plan, options, again)
+        except UncertainError as error:
+            raise UncertainError(f"database {name}: {error}", error.uncertain) from error
         except ValueError as error:
             raise ValueError(f"database {name}: {error}") from error
 

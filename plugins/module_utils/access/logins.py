@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import tempfile
 import time
 import typing as t
 from pathlib import Path
@@ -19,6 +20,10 @@ if t.TYPE_CHECKING:
     from .postgres import Connection
 
 PLACES = "SELECT current_setting('hba_file'), current_setting('ident_file'), extract(epoch FROM pg_conf_load_time())"
+# Which process the server is, when it was started and with which memory: two hosts, even clones, differ in it.
+RUNNING = "SELECT current_setting('data_directory'), pg_read_binary_file('postmaster.pid')"
+READ = "SELECT pg_read_binary_file(%(path)s)"
+SEEN = "SELECT size IS NOT NULL FROM pg_stat_file(%(path)s, true)"
 RELOAD = "SELECT pg_reload_conf()"
 # The server reloads within milliseconds; on a host that swaps it may take a while. Seconds.
 RELOAD_TIMEOUT = 10.0
@@ -52,24 +57,36 @@ def compare(connection: Connection, hba: str, ident: str) -> Files:
     """What is to be done so that the server works by these two texts.
 
     ValueError where a file can't be read here, or where the server doesn't see the same file: it is another host's.
+    Equal bytes prove nothing of that, since two new servers have them, and nor does an address, since it may be a
+    tunnel's: the server's process is compared, too.
     """
+    ((data, running),) = query(connection, RUNNING)
+    if files.read(f"{data}/postmaster.pid")[0] != bytes(running):
+        raise ValueError(_elsewhere(f"{data}/postmaster.pid"))
     ((hba_path, ident_path, loaded),) = query(connection, PLACES)
     changed = []
     unknown = []
     stale = False
     for path, text in ((hba_path, hba), (ident_path, ident)):
         content, changed_at = files.read(path)
-        ((seen,),) = query(connection, "SELECT pg_read_binary_file(%(path)s)", {"path": path})
-        if bytes(seen) != content:
-            raise ValueError(
-                f"{path} here is not the file that the server reads: run this on the server's host, or set hba to false"
-            )
+        if _read(connection, path) != content:
+            raise ValueError(_elsewhere(path))
         stale = stale or changed_at > loaded
         if content != text.encode():
             changed.append(File(path, content, text.encode()))
         elif changed_at > loaded:
             unknown.append(path)
     return Files(tuple(changed), reload=bool(changed) or stale, unknown=tuple(unknown))
+
+
+def _read(connection: Connection, path: str) -> bytes:
+    """The file's content as the server reads it."""
+    ((content,),) = query(connection, READ, {"path": path})
+    return bytes(content)
+
+
+def _elsewhere(path: str) -> str:
+    return f"{path} here is not the file that the server reads: run this on the server's host, or leave hba off"
 
 
 def contents(connection: Connection) -> dict[str, str]:
@@ -88,13 +105,18 @@ def install(params: Params, connection: Connection, plan: Files) -> None:
     """Write the files, read them back as the server parses them, reload, and log in anew with *params*.
 
     *connection* stays open meanwhile: it is the way back. ValueError where any step fails; the old files are back then,
-    but for those of which no older one is known, which it says.
+    but for those of which no older one is known, which it says. Nothing is written into a folder that is not the
+    server's own.
     """
+    for file in plan.changed:
+        _prove(connection, file.path)
     written: list[File] = []
     try:
         for file in plan.changed:
             written.append(file)
             replace(Path(file.path), file.new)
+            if _read(connection, file.path) != file.new:
+                raise ValueError(_elsewhere(file.path))
         check(connection)
         _reload(params, connection, patient=False)
     except BaseException as error:
@@ -102,6 +124,18 @@ def install(params: Params, connection: Connection, plan: Files) -> None:
         if isinstance(error, ValueError):
             raise ValueError(f"pg_hba.conf and pg_ident.conf: {error}; {back}") from error
         raise
+
+
+def _prove(connection: Connection, path: str) -> None:
+    """ValueError where the server doesn't see a new file, whose name nobody could foresee, beside *path*."""
+    folder = Path(path).resolve().parent
+    try:
+        with tempfile.NamedTemporaryFile(prefix=".taaraxtak-", dir=folder) as proof:
+            ((seen,),) = query(connection, SEEN, {"path": proof.name})
+    except OSError as error:
+        raise ValueError(f"could not write into {folder}: {error.strerror}") from error
+    if not seen:
+        raise ValueError(_elsewhere(path))
 
 
 def check(connection: Connection) -> None:
@@ -144,7 +178,8 @@ def _restore(params: Params, connection: Connection, written: t.Sequence[File], 
     """Put the old files back; how that went, for the end of a sentence."""
     try:
         for file in written:
-            replace(Path(file.path), file.old)
+            if files.read(file.path)[0] != file.old:
+                replace(Path(file.path), file.old)
         if written:
             _reload(params, connection, patient=True)
     except ValueError as error:

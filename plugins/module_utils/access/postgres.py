@@ -41,36 +41,51 @@ class Scope(t.NamedTuple):
 
 @contextlib.contextmanager
 def session(params: Params, database: str) -> t.Iterator[Connection]:
-    """A connection in autocommit mode, as who logged in, in which no name of ours means anything but PostgreSQL's."""
+    """A connection in autocommit mode, as who logged in, in which no name of ours means anything but PostgreSQL's.
+
+    ValueError where it is lost.
+    """
     connection = connect(params, database=database, session=f"{SESSION} {OWN}")
     try:
         connection.autocommit = True
         connection.set_client_encoding("UTF8")
         yield connection
+    except psycopg2.Error as error:
+        raise _lost(error) from error
     finally:
         connection.close()
 
 
 def query(connection: Connection, text: str, values: t.Mapping[str, t.Any] | None = None) -> list[tuple[t.Any, ...]]:
     """The rows of a query; ValueError where the server refuses it."""
-    with connection.cursor() as cursor:
-        try:
+    try:
+        with connection.cursor() as cursor:
             cursor.execute(text, values)
             return cursor.fetchall()
-        except psycopg2.Error as error:
-            raise ValueError(f"could not read the catalogue: {str(error).strip()}") from error
+    except psycopg2.Error as error:
+        raise ValueError(f"could not read the catalogue: {str(error).strip()}") from error
+
+
+def _lost(error: psycopg2.Error) -> ValueError:
+    return ValueError(f"the session with the server failed: {str(error).strip()}")
 
 
 @contextlib.contextmanager
 def snapshot(connection: Connection) -> t.Iterator[None]:
-    """One READ ONLY transaction that sees one moment: it can't even be assigned a transaction id."""
+    """One READ ONLY transaction that sees one moment: it can't even be assigned a transaction id.
+
+    ValueError where the connection is lost meanwhile.
+    """
     connection.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
     try:
         yield
     finally:
         if not connection.closed:
-            connection.rollback()
-            connection.set_session(isolation_level="default", readonly="default", autocommit=True)
+            try:
+                connection.rollback()
+                connection.set_session(isolation_level="default", readonly="default", autocommit=True)
+            except psycopg2.Error as error:
+                raise _lost(error) from error
 
 
 def read_cluster(connection: Connection) -> Cluster:

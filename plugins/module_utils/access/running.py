@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from .plan.statements import Name, Plan, Secret, Statement, Value
@@ -50,6 +51,14 @@ class MeanwhileError(ValueError):
     """Somebody else changed the catalogue at the same time: nothing was done, and a new plan may get on."""
 
 
+class UncertainError(ValueError):
+    """The connection was lost before the server had answered a COMMIT: the statements are done, or they are not."""
+
+    def __init__(self, message: str, uncertain: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.uncertain = uncertain
+
+
 def check_lock_timeout(connection: Connection, value: str) -> None:
     """ValueError where *value* is no lock_timeout: said before anything is changed. Nothing is set by this."""
     try:
@@ -76,8 +85,11 @@ def text(connection: Connection, statement: Statement, *, masked: bool = True) -
 
 
 def run_alone(connection: Connection, statement: Statement) -> None:
-    """Run a statement that refuses to be in a transaction; ValueError where it fails."""
-    _execute(connection, statement)
+    """Run a statement that refuses to be in a transaction; ValueError where it fails.
+
+    UncertainError where the connection was lost meanwhile.
+    """
+    _execute(connection, statement, alone=True)
 
 
 def run(
@@ -86,8 +98,8 @@ def run(
     """Run *statements* in one transaction, and commit it if *left*, which plans anew inside of it, has nothing to do.
 
     MeanwhileError where something is left or gone that wasn't when *statements* were planned; ValueError where one
-    fails. Nothing of the transaction stays then. *lock_timeout* is how long a statement waits for a lock, in
-    PostgreSQL's words.
+    fails. Nothing of the transaction stays then. UncertainError where the COMMIT was not answered. *lock_timeout* is
+    how long a statement waits for a lock, in PostgreSQL's words.
     """
     connection.autocommit = False
     try:
@@ -103,22 +115,26 @@ def run(
         try:
             connection.commit()
         except psycopg2.Error as error:
+            if connection.closed:
+                raise _unanswered("COMMIT", error, tuple(text(connection, one) for one in statements)) from error
             raise _failure("COMMIT", error) from error
     finally:
-        if not connection.closed:
+        with contextlib.suppress(psycopg2.Error):  # a lost connection has nothing to roll back
             connection.rollback()
             connection.autocommit = True
 
 
-def _execute(connection: Connection, statement: Statement) -> None:
+def _execute(connection: Connection, statement: Statement, *, alone: bool = False) -> None:
     try:
         with connection.cursor() as cursor:
             cursor.execute(text(connection, statement, masked=False))
     except psycopg2.errors.LockNotAvailable as error:
-        connection.rollback()
         failed = _failure(text(connection, statement), error)
         raise ValueError(f"{failed}; {_holders(connection, statement)}") from error
     except psycopg2.Error as error:
+        if alone and connection.closed:
+            line = text(connection, statement)
+            raise _unanswered(line, error, (line,)) from error
         raise _failure(text(connection, statement), error) from error
 
 
@@ -129,12 +145,23 @@ def _failure(line: str, error: psycopg2.Error) -> ValueError:
     return (MeanwhileError if meanwhile else ValueError)(f"{line} failed: {said}")
 
 
+def _unanswered(line: str, error: psycopg2.Error, uncertain: tuple[str, ...]) -> UncertainError:
+    said = " ".join(str(error).split())
+    return UncertainError(
+        f"{line} was not answered ({said}): whether this part was done is not known: plan anew", uncertain
+    )
+
+
 def _holders(connection: Connection, statement: Statement) -> str:
     """Who holds locks on the statement's relation, for the sentence of a lock timeout."""
     if statement.relation is None:
         return "another session is changing the same thing: try again"
     schema, name = statement.relation
-    rows = query(connection, HOLDERS, {"schema": schema, "name": name})
+    try:
+        connection.rollback()
+        rows = query(connection, HOLDERS, {"schema": schema, "name": name})
+    except (psycopg2.Error, ValueError):
+        return "who holds it could not be read: try again"
     if not rows:
         return "whoever held the lock has let it go: try again"
     held = ", ".join(
