@@ -13,7 +13,8 @@ description:
   - Reads the folders of a dump store on its host, checks the signature of each archived dump and looks for the results
     of drills. Nothing is changed, and no dump's data are read.
   - Only a dump that is archived and has a right signature counts. It is verified once a drill has restored it.
-  - Ages are by the clock of the store, from when it received the dump.
+  - Ages are by the clock of the host that answers, from when the store received the dump. Of a store that only keeps
+    files production's clock says when that was.
 options:
   name:
     description: Answer of the dump of this name only.
@@ -39,7 +40,8 @@ options:
     description:
       - The name of a store that only keeps files, such as a storage box, an SFTP server or a bucket. The host that asks
         reaches it by the settings of C(dump-carry), which O(settings) names then.
-      - Its dumps count as archived once they have their manifest. Nobody drills them there.
+      - Its dumps count as archived once they have their manifest, though whoever has the key that production sends with
+        can change and remove them. Nobody drills them there. RV(store.loses) says what else is not promised.
     type: str
     default: ""
     version_added: 0.3.0
@@ -121,7 +123,10 @@ dumps:
       description: Whether it is encrypted with age.
       type: bool
     archived:
-      description: Whether it is in the archive, where the account that receives dumps can't touch it.
+      description:
+        - Whether it is in the archive, where the account that receives dumps can't touch it.
+        - In a store that only keeps files, whether it has its manifest. There is no archive there, and whoever has the
+          key that production sends with can change and remove it.
       type: bool
     signed:
       description: Whether it is archived and its signature is right.
@@ -198,7 +203,14 @@ dumps:
       description: When it was begun, by production's clock, in UTC.
       type: str
     received:
-      description: When it was received, by the store's clock, in UTC.
+      description:
+        - When it was received, by the store's clock, in UTC.
+        - In a store that only keeps files by production's clock. It stands in the manifest and is not signed, so
+          whoever can write there can change it.
+      type: str
+    store:
+      description: The kind of a store that only keeps files; missing in a dump store.
+      returned: with O(store)
       type: str
     age_s:
       description: Seconds since RV(dumps[].received).
@@ -323,9 +335,9 @@ def main() -> None:
             shelf = Shelf((), ())
         elif params["store"]:
             carrier = read_settings(carrying.Settings, path)
-            rows, problems, verdict = carrying.survey(carrier, carrier.place(params["store"]), now)
+            place = carrier.place(params["store"])
+            rows, problems, verdict, result["store"] = carrying.survey(carrier, place, now)
             shelf = Shelf(tuple(rows), tuple(problems))
-            result["store"] = told(carrier.place(params["store"]).kind)
             if params["judge"]:
                 result["verdict"] = verdict.document()
         else:

@@ -6,7 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.plain.guarantees import KINDS, LOST, loses
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.plain.guarantees import (
+    KINDS,
+    LOST,
+    PLAIN,
+    SFTP,
+    loses,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "stores.md").read_text(encoding="utf-8")
@@ -23,6 +29,15 @@ def test_the_table_says_what_a_kind_loses(kind: str) -> None:
     column = [cell.strip(" `") for cell in header.strip("|").split("|")[1:]].index(kind)
     lost = {key for key, _sentence, cells in ROW.findall(PAGE) if cells.split(" | ")[column] == "lost"}
     assert lost == set(loses(kind))
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_the_readme_says_each_sentence_of_a_kind(kind: str) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (each of them|`[a-z0-9_]+`, [a-z ]+) \| (.*) \|$", readme, re.MULTILINE))
+    said = set(rows["each of them"].split("; ") + rows.get(f"`{kind}`, too", "").split("; ")) - {""}
+    assert said == {LOST[key] for key in loses(kind)}
+    assert rows[f"`{SFTP}`, where the server knows no fsync"] == LOST["on-disk"]
 
 
 def test_every_variable_of_the_playbook_is_said() -> None:

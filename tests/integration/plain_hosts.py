@@ -34,6 +34,13 @@ if not re.fullmatch(f"cat( {{word}})+|cat >>? {{word}}|mv {{word}} {{word}}", as
 if os.path.exists({broken!r}) and asked.startswith("mv"):
     sys.exit("mv: the disk is full")
 os.chdir({files!r})
+if os.path.exists({lost!r}) and re.fullmatch(r"mv .*\.manifest\.json\.partial' .*\.manifest\.json'", asked):
+    import subprocess
+    subprocess.run(["/bin/sh", "-c", asked], env={{"PATH": {bin!r}}})
+    if os.stat({lost!r}).st_size:
+        open({broken!r}, "w").close()
+    # As ssh itself ends where the connection breaks.
+    sys.exit(255)
 os.execve("/bin/sh", ["sh", "-c", asked], {{"PATH": {bin!r}}})
 """
 COMMAND = """#!{python} -I
@@ -86,6 +93,7 @@ class Plain:
 
     def script(self, statements: str) -> None:
         """The command, which runs *statements* first, with `command` the module."""
+        self.statements = statements
         config, lib = str(self.folder / "carry.json"), str(self.offers.lib)
         text = COMMAND.format(python=sys.executable, lib=lib, statements=statements, config=config)
         _script(self.folder / "carry", text)
@@ -116,6 +124,21 @@ class Plain:
         done = self.carry("list")
         assert (done.returncode, done.stderr) == (0, b"")
         return [row["name"] for row in json.loads(done.stdout)]
+
+    def sabotage(self, method: str, statements: str, *, more: bool = False) -> None:
+        """Let *statements* stand in for a *method* of every kind of files, which they know as `real`.
+
+        With *more* what stands in for others does so still.
+        """
+        body = "".join(f"        {line}\n" for line in statements.splitlines())
+        self.script(
+            f"{self.statements if more else ''}import os\n"
+            "from dumps.plain import s3, sftp, ssh_files\n"
+            "from dumps.processes import DumpError\n"
+            "for edge in (s3.Bucket, sftp.Sftp, ssh_files.SshFiles):\n"
+            f"    def {method}(self, name, *more, real=edge.{method}):\n{body}"
+            f"    edge.{method} = {method}\n"
+        )
 
     def files(self) -> list[str]:
         """The files that lie there, but for those of the kind itself."""
@@ -167,7 +190,12 @@ class Plain:
         values = {"log": str(self.log), "files": str(self.on_disk), "bin": str(programs)}
         _script(
             self.folder / "shell",
-            CAT_AND_MV.format(python="/usr/bin/python3", broken=str(self.folder / "broken"), **values),
+            CAT_AND_MV.format(
+                python="/usr/bin/python3",
+                broken=str(self.folder / "broken"),
+                lost=str(self.folder / "lost"),
+                **values,
+            ),
         )
         return {"command": sshd.allow("key", f'restrict,command="{self.folder / "shell"}"')}
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 import subprocess
+import time
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import DumpName
-from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.plain.guarantees import sentences
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.names import DumpName, utc_text
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.plain.guarantees import LOST, loses, sentences
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.scan import TableData
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server, run_module
 from ansible_collections.taaraxtak.production.tests.integration.dumps_hosts import Hosts
 from ansible_collections.taaraxtak.production.tests.integration.dumps_offers import name_of
@@ -92,7 +94,7 @@ def test_data_whose_manifest_was_lost_stay_and_are_told_of(store: Plain) -> None
 
 def test_a_dump_of_which_bytes_are_missing_is_an_alarm(store: Plain) -> None:
     if store.kind == "ssh_files":
-        pytest.skip("it does not say sizes: listed-there is what this kind loses")
+        pytest.skip("it does not say them: sizes is what this kind loses")
     name = now_name()
     assert store.give(store.offers.offer(name))["ok"]
     store.put(name, b"cut")
@@ -169,3 +171,93 @@ def test_the_reading_side_is_what_a_restore_asks(store: Plain) -> None:
         [python, "-I", "-c", code, store.folder / "carry", "--store=box"], capture_output=True, text=True, check=False
     )
     assert done.stdout.split() == [name_of(1), "30"], done.stderr
+
+
+def test_a_dump_whose_data_are_gone_is_an_alarm_and_keeps_no_other_from_staying(store: Plain) -> None:
+    for day in (1, 2):
+        assert store.give(store.offers.offer(name_of(day)))["ok"]
+    if store.kind == "s3":
+        store.remove(name_of(2))
+    else:
+        (store.on_disk / name_of(2)).unlink()
+    store.configure(keep={**NONE_KEPT, "minimum": 1})
+    done = store.carry("check")
+    assert (done.returncode, f"{name_of(2)} should have 30 bytes, and there are none" in done.stdout.decode()) == (
+        2,
+        True,
+    )
+    assert store.carry("prune").returncode == 0
+    assert name_of(1) in store.files()
+
+
+def test_a_prune_that_is_cut_anywhere_is_ended_by_the_next(store: Plain) -> None:
+    for day in (1, 2):
+        assert store.give(store.offers.offer(name_of(day)))["ok"]
+    store.configure(keep={**NONE_KEPT, "minimum": 1})
+    left = [name_of(2), f"{name_of(2)}.manifest.json"]
+    store.sabotage("remove", "if name.endswith('.zst'):\n    os._exit(9)\nreal(self, name)")
+    assert store.carry("prune").returncode == 9
+    assert name_of(1) in store.files()
+    assert f"{name_of(1)}.manifest.json" not in store.files()
+    store.script("")
+    assert store.dumps() == [name_of(2)]
+    assert store.carry("prune").returncode == 0
+    assert store.files() == left
+    assert "has no manifest" not in store.carry("check").stdout.decode()
+
+
+@pytest.mark.parametrize("last", [".manifest.json.partial", ".zst.partial"])
+def test_a_get_that_is_killed_at_any_name_is_made_again(tmp_path: Path, last: str) -> None:
+    with Plain("sftp") as store:
+        assert store.give(store.offers.offer())["ok"]
+        store.script(
+            "import os\nfrom pathlib import Path\n"
+            "def rename(self, target, real=Path.rename):\n"
+            f"    if self.name.endswith({last!r}):\n        os._exit(9)\n"
+            "    real(self, target)\n"
+            "Path.rename = rename\n"
+        )
+        assert store.carry("get", f"--to={tmp_path}").returncode == 9
+        assert not (tmp_path / name_of(1)).exists()
+        store.script("")
+        done = store.carry("get", f"--to={tmp_path}")
+        assert done.returncode == 0, done.stderr
+        assert sorted(path.name for path in tmp_path.iterdir()) == [name_of(1), f"{name_of(1)}.manifest.json"]
+
+
+def test_a_manifest_that_is_another_is_not_overwritten(tmp_path: Path) -> None:
+    with Plain("sftp") as store:
+        assert store.give(store.offers.offer())["ok"]
+        mine = tmp_path / f"{name_of(1)}.manifest.json"
+        mine.write_text("mine")
+        assert f"{mine} is there already" in store.carry("get", f"--to={tmp_path}").stderr.decode()
+        assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_an_sftp_server_that_knows_no_fsync_does_not_promise_the_disk(tmp_path: Path) -> None:
+    with Plain("sftp") as store:
+        store.script("from dumps.plain import sftp_wire\nsftp_wire.FSYNC = b'fsync@nobody'\n")
+        assert store.give(store.offers.offer())["ok"]
+        manifest = json.loads(store.read(f"{name_of(1)}.manifest.json"))
+        assert manifest["store"]["loses"] == [*loses("sftp"), "on-disk"]
+        assert f"not promised: {LOST['on-disk']}" in store.carry("check").stdout.decode()
+
+
+def test_an_incident_explains_rows_that_are_gone_as_on_a_dump_store(store: Plain) -> None:
+    now, folder = dt.datetime.now(dt.UTC), store.folder / "incidents"
+    names = [str(DumpName("taaraxtak", now - dt.timedelta(seconds=back))) for back in (100, 50)]
+    few = {"public.few": TableData(rows=1, bytes=2, sha256="0" * 64)}
+    assert store.give(store.offers.offer(names[0]))["ok"]
+    time.sleep(1.1)
+    assert store.give(store.offers.offer(names[1], tables=few))["ok"]
+    store.configure(expect={"databases": ["taaraxtak"], "globals_too": False}, incidents=str(folder))
+    done = store.carry("check")
+    assert (done.returncode, "and no incident says why" in done.stdout.decode()) == (2, True), done
+    folder.mkdir()
+    (folder / "other.json").write_text("{")
+    said = {"tables": ["public.few"], "reason": "an action", "rows": 1}
+    times = {"from": utc_text(now - dt.timedelta(hours=1)), "until": utc_text(now + dt.timedelta(hours=1))}
+    (folder / "action.json").write_text(json.dumps({**said, **times}))
+    done = store.carry("check")
+    assert "no incident says why" not in done.stdout.decode()
+    assert (done.returncode, "other.json explains nothing" in done.stdout.decode()) == (1, True), done

@@ -18,6 +18,12 @@ from ansible_collections.taaraxtak.production.tests.integration.plain_hosts impo
 MANIFEST = f"{NAME}.manifest.json"
 WHOLE = [NAME, MANIFEST]
 BIG = bytes(range(256)) * 40_000
+# Where a host dies: the method, and of which file.
+CUTS = {
+    "reading back": ("read", "name.endswith('.zst' if self.temporary('') == '' else '.zst.partial')"),
+    "the manifest": ("write", "'.manifest.json' in name"),
+    "its name": ("place_file", "name.endswith('.json')"),
+}
 
 
 @pytest.fixture(params=KINDS)
@@ -119,7 +125,8 @@ def test_an_interrupted_run_leaves_nothing(store: Plain) -> None:
         assert process.stdin is not None
         process.stdin.write(section(offer.header) + prefix(len(BIG) // 16) + BIG[: len(BIG) // 32])
         process.stdin.flush()
-        time.sleep(1)
+        # What is begun there after it was removed would stay until it is swept.
+        until(lambda: store.files() != [], "something of it to be there")
         process.send_signal(signal.SIGTERM)
         assert process.stdout is not None
         assert "interrupted by SIGTERM" in json.loads(process.stdout.read())["reason"]
@@ -164,3 +171,66 @@ def test_a_box_whose_mv_fails_holds_no_dump() -> None:
         assert "the disk is full" in store.give(store.offers.offer())["reason"]
         assert store.dumps() == []
         assert store.stat(NAME)["reason"] == f"there is no dump {NAME} here"
+
+
+def test_where_the_answer_to_the_manifests_name_is_lost_no_dump_without_data_is_left(store: Plain) -> None:
+    store.sabotage(
+        "place_file", "real(self, name)\nif name.endswith('.json'):\n    raise DumpError('the answer was lost')"
+    )
+    assert store.give(store.offers.offer())["reason"] == "the answer was lost"
+    assert store.files() == []
+    assert store.stat(NAME)["reason"] == f"there is no dump {NAME} here"
+
+
+def test_where_the_published_manifest_stays_so_do_the_data_and_the_sender_gets_no_answer(store: Plain) -> None:
+    store.sabotage("remove", "if '.json' in name:\n    raise DumpError('refused')\nreal(self, name)")
+    store.sabotage("place_file", "real(self, name)\nif name.endswith('.json'):\n    raise DumpError('lost')", more=True)
+    done = store.carry("receive", given=store.offers.offer().stream())
+    assert (done.returncode, done.stdout.strip()) == (1, b"")
+    assert "whether the dump is there is not known" in done.stderr.decode()
+    store.script("")
+    assert store.stat(NAME)["ok"]
+    assert store.carry("fetch", NAME).stdout == DATA
+
+
+def test_a_connection_that_breaks_does_not_keep_what_was_written_from_going(store: Plain) -> None:
+    store.sabotage(
+        "place_file",
+        "if getattr(self, '_session', None):\n    self._session._run.child.kill()\n    real(self, name)\n"
+        "raise DumpError('it broke')",
+    )
+    assert not store.give(store.offers.offer())["ok"]
+    assert store.files() == []
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_host_that_dies_before_it_was_a_dump_leaves_what_is_swept(store: Plain, cut: str) -> None:
+    if (store.kind, cut) == ("s3", "its name"):
+        pytest.skip("an object has its name once it was written: then it is a dump")
+    method, when = CUTS[cut]
+    store.sabotage(method, f"if {when}:\n    os._exit(9)\nreturn real(self, name, *more)")
+    assert store.carry("receive", given=store.offers.offer().stream()).returncode == 9
+    assert store.files() != []
+    store.script("")
+    assert store.dumps() == []
+    assert store.carry("prune").returncode == 0
+    assert store.files() == []
+    assert "has no manifest" not in store.carry("check").stdout.decode()
+
+
+def test_a_box_that_breaks_off_after_the_last_mv_holds_no_dump_without_data() -> None:
+    with Plain("ssh_files") as store:
+        (store.folder / "lost").touch()
+        assert not store.give(store.offers.offer())["ok"]
+        assert store.files() == []
+        assert store.stat(NAME)["reason"] == f"there is no dump {NAME} here"
+
+
+def test_a_box_that_takes_no_other_command_after_the_last_mv_keeps_the_whole_dump() -> None:
+    with Plain("ssh_files") as store:
+        (store.folder / "lost").write_text("and no other mv")
+        store.folder.chmod(0o777)
+        done = store.carry("receive", given=store.offers.offer().stream())
+        assert (done.returncode, done.stdout.strip()) == (1, b"")
+        assert store.files() == WHOLE
+        assert store.stat(NAME)["ok"]

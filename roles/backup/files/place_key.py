@@ -14,7 +14,7 @@ for suffix in ("", ".pub"):
     half = Path(f"{new}{suffix}")
     if half.exists() or suffix:
         half.rename(f"{place}{suffix}")
-for parent in new.parents[:2]:
+for parent in (new.parent / "store_keys", *new.parents[:2]):
     # Another key's may be there; and above the folder of keys to come is that of all that is kept.
     if parent.is_relative_to("/etc/taaraxtak/next"):
         with contextlib.suppress(OSError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ...dumps.plain.guarantees import DUMP_STORE, loses
+from ...dumps.plain.guarantees import DUMP_STORE, sentences
 from ..model import Expected, Finding, Kind, Rule, Source
 
 RULES = (
@@ -24,9 +24,9 @@ def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
     del expected
     for store in source.data["stores"]:
         kind = store["kind"]
-        lost = ", ".join(loses(kind))
+        lost = "; ".join(sentences(kind))
         if kind != DUMP_STORE:
-            evidence = f"dumps go to {store['name']}, which is of the kind {kind} and does not promise: {lost}"
+            evidence = f"dumps go to {store['name']}, which is of the kind {kind}: {lost}"
             yield Finding("store-promises-less", source.host, f"store {store['name']}", evidence, what=kind)
 
 

@@ -30,8 +30,9 @@ from ..manifest import SIGNATURE_NAMESPACE, Ack, Document, encode
 from ..names import DumpName, absent
 from ..processes import ENDING_SIGNALS, DumpError, FinalError, say, widen, write_all
 from ..signatures import KEYGEN, Signers
+from ..survey import incidents
 from . import shelf
-from .files import AbsentError, Files, Place
+from .files import AbsentError, Files, Place, UnknownError
 from .getting import get, newest
 from .guarantees import S3, SFTP, SSH_FILES, told
 from .reception import PROGRAM, Reception
@@ -51,7 +52,8 @@ class Settings:
     """The keys of the settings' file: the plain stores, and what is kept and expected there.
 
     ``signers``: the file of those whose signatures count, "" where nobody here knows them. The sender's own host gives
-    ``public_key`` instead, the key's file: there is no other signer.
+    ``public_key`` instead, the key's file: there is no other signer. ``incidents``: the folder of the files that say
+    why rows are gone, as a dump store has them, "" for none.
     """
 
     stores: tuple[Place, ...]
@@ -60,6 +62,7 @@ class Settings:
     keygen: str = KEYGEN
     max_bytes: int = 100 << 30
     quota_bytes: int = 0
+    incidents: str = dataclasses.field(default="", metadata=MAY_BE_EMPTY)
     keep: retention.Policy = KEEP
     expect: freshness.Limits = EXPECT
 
@@ -114,6 +117,10 @@ def answer(work: t.Callable[[], Ack]) -> int:
     """Do *work*, and say how it ended in one line of JSON; the exit status."""
     try:
         ack = work()
+    except UnknownError as error:
+        # An answer would be taken for the truth; without one the sender asks for the dump.
+        say(PROGRAM, str(error), error=True)
+        return 1
     except (DumpError, ValueError, OSError) as error:
         final = isinstance(error, DumpError) and error.final
         ack = Ack(reason=str(error) or type(error).__name__, final=final)
@@ -132,7 +139,7 @@ def parsed(text: str) -> DumpName:
 
 
 def list_dumps(place: Place, now: dt.datetime) -> int:
-    """The verb ``list``: JSON, as a reading key of the dump store gets it."""
+    """The verb ``list``: JSON, as a reading key of the dump store gets it, though nobody archives anything here."""
     with opened(place) as files:
         found = shelf.look(files, None, now)
     listed = [{**held.manifest.overview(), "archived": True} for held in found.held]
@@ -158,25 +165,35 @@ def check(settings: Settings, place: Place, now: dt.datetime, *, as_json: bool) 
     """The verb ``check``: 0 ok, 1 warning, 2 critical."""
     with opened(place) as files:
         found = shelf.look(files, settings.who(), now)
-        verdict = shelf.judge(files, found, settings.expect, settings.quota_bytes, now)
+        verdict = _verdict(settings, found, now)
+        store = told(place.kind, *files.lacks())
     if as_json:
-        document = {**verdict.document(), "store": told(place.kind)}
+        document = {**verdict.document(), "store": store}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return int(verdict.level)
     for finding in verdict.findings:
         sys.stdout.write(f"{finding.level}: {finding.sentence}\n")
-    for sentence in told(place.kind)["loses"]:
+    for sentence in store["loses"]:
         sys.stdout.write(f"not promised: {sentence}\n")
     sys.stdout.write(f"the dumps at {place.name} are {verdict.level}\n")
     return int(verdict.level)
 
 
-def survey(settings: Settings, place: Place, now: dt.datetime) -> tuple[list[Document], list[str], freshness.Verdict]:
-    """What `dump_info` says: the dumps, what is wrong, and the verdict."""
+def _verdict(settings: Settings, found: shelf.Found, now: dt.datetime) -> freshness.Verdict:
+    said, unread = incidents(settings.incidents) if settings.incidents else ([], [])
+    found.odd += unread
+    return shelf.judge(found, tuple(said), settings.expect, settings.quota_bytes, now)
+
+
+def survey(
+    settings: Settings, place: Place, now: dt.datetime
+) -> tuple[list[Document], list[str], freshness.Verdict, Document]:
+    """What `dump_info` says: the dumps, what is wrong, the verdict, and what the store does not promise."""
     with opened(place) as files:
         found = shelf.look(files, settings.who(), now)
-        verdict = shelf.judge(files, found, settings.expect, settings.quota_bytes, now)
-        return shelf.rows(files, found, now), [*found.wrong, *found.odd], verdict
+        verdict = _verdict(settings, found, now)
+        store = told(place.kind, *files.lacks())
+        return shelf.rows(files, found, now), [*found.wrong, *found.odd], verdict, store
 
 
 def prune(settings: Settings, place: Place, now: dt.datetime, *, dry: bool) -> tuple[retention.Decision, ...]:
@@ -197,7 +214,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--store", required=True, metavar="NAME", help="one of the settings' stores")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("receive", help="a dump from dump-send, on stdin")
-    verbs.add_parser("list", help="the dumps that are there, as JSON")
+    verbs.add_parser(
+        "list",
+        help="the dumps that are there, as JSON; archived are those with a manifest, received is production's time",
+    )
     for verb, what in (("stat", "whether a dump is there"), ("manifest", "its manifest"), ("fetch", "the dump itself")):
         verbs.add_parser(verb, help=what).add_argument("name")
     getting = verbs.add_parser("get", help="bring a dump and its manifest into a folder here")

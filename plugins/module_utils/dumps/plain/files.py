@@ -31,6 +31,10 @@ class AbsentError(DumpError):
     """There is no such file: of all failures the one that proves that."""
 
 
+class UnknownError(DumpError):
+    """It can't be said whether the dump is there: whoever sent it has to ask."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Place:
     """A plain store. ``command`` are the words that connect: of ssh with the host, of rclone with its settings' file.
@@ -73,6 +77,9 @@ class Files(abc.ABC):
     def begin(self, name: DumpName) -> None:  # noqa: B027 (most have nothing to do)
         """A dump of this name is about to come."""
 
+    def end(self, name: DumpName) -> None:  # noqa: B027 (most have nothing to do)
+        """The dump of this name has come."""
+
     def temporary(self, name: str) -> str:
         """What the file *name* is called until it was read back."""
         return f"{name}{PARTIAL_SUFFIX}"
@@ -92,6 +99,10 @@ class Files(abc.ABC):
     @abc.abstractmethod
     def place_file(self, name: str) -> None:
         """Give what is `temporary` its own name."""
+
+    @abc.abstractmethod
+    def withdraw(self, name: DumpName) -> None:
+        """Take a dump's manifest away, and leave a sign beside its data (`partials`) that they are to go."""
 
     @abc.abstractmethod
     def remove(self, name: str) -> None:
@@ -124,13 +135,12 @@ class Files(abc.ABC):
         """Whether there is such a file."""
         return name in self.names()
 
+    def lacks(self) -> tuple[str, ...]:
+        """What this one does not promise beside what none of its kind does: keys of `guarantees.LOST`."""
+        return ()
+
     def close(self) -> None:  # noqa: B027 (most have nothing to do)
         """Nothing is left of the connection."""
-
-
-def parts(name: DumpName) -> tuple[str, ...]:
-    """The files that a dump may have, the one that makes it a dump first."""
-    return (name.manifest, str(name), *partials(name))
 
 
 def partials(name: DumpName) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import typing as t
 from pathlib import Path
 
 from ..manifest import Manifest, encode
@@ -31,24 +32,35 @@ def newest(found: shelf.Found, database: str) -> DumpName:
 def get(files: Files, name: DumpName, folder: str) -> Path:
     """The path of the dump in *folder*, with its manifest beside it. A file that is there is never overwritten."""
     manifest = shelf.manifest_of(files, name)
+    content = encode(manifest.document()) + b"\n"
     there = Path(folder) / str(name)
-    partial = there.with_name(f"{name}{PARTIAL_SUFFIX}")
-    for path in (there, there.with_name(name.manifest)):
-        if path.exists():
-            raise DumpError(f"{path} is there already: it is not overwritten")
-    # Rows of production: nobody else's to read.
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    beside = there.with_name(name.manifest)
+    if there.exists():
+        raise DumpError(f"{there} is there already: it is not overwritten")
+    # The same one is of a run that was killed before the dump had its name.
+    if beside.exists() and beside.read_bytes() != content:
+        raise DumpError(f"{beside} is there already: it is not overwritten")
+    partials = [path.with_name(f"{path.name}{PARTIAL_SUFFIX}") for path in (there, beside)]
     try:
-        with os.fdopen(descriptor, "wb", buffering=0):
-            _copy(files, manifest, descriptor)
-        beside = os.open(there.with_name(name.manifest), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(beside, "wb", buffering=0):
-            write_all(beside, encode(manifest.document()), b"\n")
-        partial.rename(there)
+        with _new(partials[0]) as opened:
+            _copy(files, manifest, opened.fileno())
+        with _new(partials[1]) as opened:
+            write_all(opened.fileno(), content)
+            os.fsync(opened.fileno())
+        # The dump comes last: where it is there, so is its manifest.
+        partials[1].rename(beside)
+        partials[0].rename(there)
     finally:
-        partial.unlink(missing_ok=True)
+        for partial in partials:
+            partial.unlink(missing_ok=True)
     return there
+
+
+def _new(path: Path) -> t.IO[bytes]:
+    # Rows of production: nobody else's to read. What a run that was killed has left is in nobody's way.
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
 
 
 def _copy(files: Files, manifest: Manifest, descriptor: int) -> None:

@@ -29,6 +29,7 @@ LOST: t.Mapping[str, str] = {
     "no-overwrite": "the store lets a file take the place of another of the same name",
     "on-disk": "the store does not say whether a dump is on its disk",
     "listed-there": "the store can't list its files: what is there is what a file beside them names",
+    "sizes": "the store says no sizes: a dump that was cut there is seen only by who fetches it",
     "own-name": "a dump has its own name before it was read back: only its manifest says that it is one",
 }
 _PLAIN = ("adds-only", "archive", "own-clock", "checked-there", "quota", "watched-there", "drilled-there")
@@ -36,7 +37,7 @@ _LOSES: t.Mapping[str, tuple[str, ...]] = {
     DUMP_STORE: (),
     SFTP: (*_PLAIN, "reader"),
     S3: (*_PLAIN, "reader", "no-overwrite", "own-name"),
-    SSH_FILES: (*_PLAIN, "reader", "no-overwrite", "on-disk", "listed-there"),
+    SSH_FILES: (*_PLAIN, "reader", "no-overwrite", "on-disk", "listed-there", "sizes"),
 }
 KINDS = tuple(_LOSES)
 
@@ -48,14 +49,14 @@ def loses(kind: str) -> tuple[str, ...]:
     return _LOSES[kind]
 
 
-def sentences(kind: str) -> tuple[str, ...]:
-    """The same in sentences, for people."""
-    return tuple(LOST[key] for key in loses(kind))
+def sentences(kind: str, *more: str) -> tuple[str, ...]:
+    """The same in sentences, for people; *more* are keys that this one store does not promise either."""
+    return tuple(LOST[key] for key in (*loses(kind), *more))
 
 
-def told(kind: str) -> dict[str, t.Any]:
+def told(kind: str, *more: str) -> dict[str, t.Any]:
     """The kind of a store and these sentences, for JSON."""
-    return {"kind": kind, "loses": list(sentences(kind))}
+    return {"kind": kind, "loses": list(sentences(kind, *more))}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,9 +67,9 @@ class Kept:
     loses: tuple[str, ...]
 
     @classmethod
-    def at(cls, kind: str) -> Kept:
-        """What a store of *kind* says now."""
-        return cls(kind, loses(kind))
+    def at(cls, kind: str, *more: str) -> Kept:
+        """What a store of *kind* says now; *more* are keys that this one does not promise either."""
+        return cls(kind, (*loses(kind), *more))
 
     @classmethod
     def read(cls, document: t.Mapping[str, t.Any]) -> Kept:

@@ -14,10 +14,10 @@ import typing as t
 
 from ..frames import Section, StreamDecoder
 from ..manifest import Abort, Ack, Header, Manifest, Trailer, encode, read_trailer
-from ..names import DumpName, utc_text
+from ..names import DumpName, manifest_owner, utc_text
 from ..processes import Clock, DumpError, FinalError, hold_signals, say
 from ..signatures import Signers
-from .files import Files
+from .files import Files, UnknownError, partials
 from .guarantees import S3, Kept
 
 STDIN, STDOUT = 0, 1
@@ -41,7 +41,7 @@ class Reception:
         self._written: list[str] = []
 
     def run(self) -> Ack:
-        """Receive a whole dump; DumpError says why there is none."""
+        """Receive a whole dump; DumpError says why there is none, UnknownError that there may be one all the same."""
         try:
             section, content = self._part()
             if section is not Section.HEADER:
@@ -51,8 +51,11 @@ class Reception:
             except ValueError as error:
                 raise FinalError(f"the stream is wrong: {error}") from None
             return self._receive(name)
-        except BaseException:
-            self._clean()
+        except BaseException as error:
+            # A connection that broke must not be what cleans up.
+            self._files.close()
+            if not self._clean():
+                raise UnknownError(f"{error}; whether the dump is there is not known") from error
             raise
 
     def _receive(self, name: DumpName) -> Ack:
@@ -60,28 +63,38 @@ class Reception:
         for taken in (name.manifest, str(name)):
             if files.has(taken):
                 raise DumpError(f"{taken} is here already, and nothing is ever overwritten")
+        # It lies beside the data until they are a dump: of s3 an object of its own.
+        self._written.append(partials(name)[1])
         files.begin(name)
         self._write(str(name), self._data())
         manifest = self._proved(name)
         self._read_back(str(name), manifest.trailer.bytes, manifest.trailer.sha256)
         content = encode(manifest.document()) + b"\n"
-        files.place_file(str(name))
-        self._written.append(str(name))
         if files.place.kind == S3:
             # The object is what publishes: so it is written when all else is certain, and never half.
             hold_signals()
+        # Before the data have their name: without anything beside them nobody would know that their run was cut.
         self._write(name.manifest, [content])
         self._read_back(name.manifest, len(content), hashlib.sha256(content).hexdigest())
+        self._place(str(name))
         # Up to the answer: interrupted in between, it would deny a dump that is there.
         hold_signals()
-        files.place_file(name.manifest)
+        self._place(name.manifest)
         self._written.clear()
+        files.end(name)
         return Ack(name=str(name), bytes=manifest.trailer.bytes, sha256=manifest.trailer.sha256)
 
     def _write(self, name: str, pieces: t.Iterable[bytes]) -> None:
         temporary = self._files.temporary(name)
-        self._written.append(temporary)
+        if temporary not in self._written:
+            self._written.append(temporary)
         self._files.write(temporary, pieces)
+
+    def _place(self, name: str) -> None:
+        if name not in self._written:
+            # Where the answer is lost it may be done. Once the other name is gone it can't be any more.
+            self._written.insert(self._written.index(self._files.temporary(name)), name)
+        self._files.place_file(name)
 
     def _part(self) -> tuple[Section, bytes]:
         while not self._parts:
@@ -134,7 +147,7 @@ class Reception:
         if self._signers is not None:
             self._signers.verify(trailer.signed, armoured)
         received = utc_text(dt.datetime.now(dt.UTC))
-        kept = Kept.at(self._files.place.kind)
+        kept = Kept.at(self._files.place.kind, *self._files.lacks())
         return Manifest(received=received, trailer=trailer, signature=armoured, kept=kept)
 
     def _read_back(self, name: str, size: int, sha256: str) -> None:
@@ -153,12 +166,15 @@ class Reception:
                 f"not {size} bytes and {sha256}"
             )
 
-    def _clean(self) -> None:
-        """Remove what was written; the manifest, which comes last, first."""
+    def _clean(self) -> bool:
+        """Remove what was written, the manifest first; whether it is certain that there is no dump."""
+        # Data never go while their manifest may be there: a whole dump is left, or what a pruning host sweeps.
         while self._written:
-            name = self._written.pop()
+            name = self._written[-1]
             try:
                 self._files.remove(name)
             except (DumpError, OSError) as error:
-                # It is no dump, and the host that prunes sweeps it another day.
                 say(PROGRAM, f"{name} could not be removed: {error}", error=True)
+                return not any(map(manifest_owner, self._written))
+            self._written.pop()
+        return True

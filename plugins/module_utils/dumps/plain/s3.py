@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A store that speaks S3, by rclone. Its settings' file has the endpoint and the keys, as the remote ``store``.
 
-There is no rename: the data get their own name at once, and the manifest, written last, is what makes them a dump.
+There is no rename: the data get their own name at once, and the manifest, written last, is what makes them a dump. As
+long as they are none a small object beside them says so, so that what a dead run leaves is known as that.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ..names import PARTIAL_SUFFIX, DumpName
 from ..processes import DumpError, say
 from .files import AbsentError, Files, Run, said
 
@@ -30,8 +32,22 @@ OPTIONS = (
 PROGRAM = "dump-carry"
 
 
+def _sign(name: DumpName) -> str:
+    return f"{name}{PARTIAL_SUFFIX}"
+
+
 class Bucket(Files):
     """The objects of a bucket, or of a part of it."""
+
+    def begin(self, name: DumpName) -> None:
+        self.write(_sign(name), (b"no dump yet, or none any more\n",))
+
+    def end(self, name: DumpName) -> None:
+        try:
+            self.remove(_sign(name))
+        except DumpError as error:
+            # The dump is one by its manifest, and this is swept another day.
+            say(PROGRAM, f"{_sign(name)} could not be removed: {error}", error=True)
 
     def temporary(self, name: str) -> str:
         return name
@@ -64,6 +80,10 @@ class Bucket(Files):
 
     def place_file(self, name: str) -> None:
         """It has its name."""
+
+    def withdraw(self, name: DumpName) -> None:
+        self.begin(name)
+        self.remove(name.manifest)
 
     def remove(self, name: str) -> None:
         with self._run("deletefile", self._object(name)) as run:

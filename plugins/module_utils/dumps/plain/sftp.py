@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ..names import DumpName
 from ..processes import DumpError
 from . import sftp_wire as wire
-from .files import AbsentError, Files, Place, Run
+from .files import AbsentError, Files, Place, Run, partials
 
 # Requests under way: enough for a fast line, and their answers fit into a pipe.
 WINDOW = 64
@@ -64,9 +65,18 @@ class Sftp(Files):
         old, new = self._path(self.temporary(name)), self._path(name)
         self._check(self._now.ask(wire.RENAME, old, new), name)
 
+    def withdraw(self, name: DumpName) -> None:
+        sign = partials(name)[0]
+        self.remove(sign)
+        answer = self._now.ask(wire.RENAME, self._path(name.manifest), self._path(sign))
+        self._check(answer, name.manifest, allowed=(wire.OK, wire.NO_SUCH_FILE))
+
     def remove(self, name: str) -> None:
         answer = self._now.ask(wire.REMOVE, self._path(name))
         self._check(answer, name, allowed=(wire.OK, wire.NO_SUCH_FILE))
+
+    def lacks(self) -> tuple[str, ...]:
+        return () if wire.FSYNC in self._now.extensions else ("on-disk",)
 
     def close(self) -> None:
         session, self._session = self._session, None

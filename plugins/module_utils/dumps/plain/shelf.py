@@ -14,11 +14,12 @@ import typing as t
 
 from .. import freshness, retention
 from ..folder import MANIFEST_LIMIT, PARTIAL_AGE
+from ..incidents import Incident
 from ..manifest import Document, Manifest
 from ..names import MANIFEST_SUFFIX, PARTIAL_SUFFIX, DumpName, absent, manifest_owner, read_utc
 from ..processes import DumpError
 from ..signatures import Signers
-from .files import AbsentError, Files, partials, parts
+from .files import AbsentError, Files, partials
 from .ssh_files import INDEX, REMOVED
 
 # More than any disk: a plain store does not say what is free.
@@ -35,12 +36,16 @@ class Held:
 
 @dataclasses.dataclass
 class Found:
-    """What lies there, oldest first. ``wrong`` and ``odd`` are sentences; ``stale`` is what a cut run has left."""
+    """What lies there, oldest first. ``wrong`` and ``odd`` are sentences; ``stale`` is what a cut run has left.
+
+    ``bare``: those of ``stale`` whose data go, too: they have no manifest, and what lies beside them says so.
+    """
 
     held: list[Held] = dataclasses.field(default_factory=list)
     wrong: list[str] = dataclasses.field(default_factory=list)
     odd: list[str] = dataclasses.field(default_factory=list)
     stale: list[DumpName] = dataclasses.field(default_factory=list)
+    bare: set[DumpName] = dataclasses.field(default_factory=set)
 
 
 def manifest_of(files: Files, name: DumpName) -> Manifest:
@@ -62,20 +67,27 @@ def _read(name: DumpName, content: bytes) -> Manifest:
 
 
 def look(files: Files, signers: Signers | None, now: dt.datetime) -> Found:
-    """Read the list and each manifest; no dump's data. Without *signers* nothing counts as signed."""
+    """Read the list and each manifest, and of data whose size nobody says the first bytes.
+
+    Without *signers* nothing counts as signed.
+    """
     names, found = files.names(), Found()
     owners = sorted(filter(None, map(manifest_owner, names)))
     for name, content in files.manifests(owners, MANIFEST_LIMIT):
         if isinstance(content, AbsentError):
             # In an index, and not there: cut on its way, or under way.
             if _old(name, now):
-                _leave(name, found, data=files.has(str(name)))
+                data = files.has(str(name))
+                _leave(name, found, data=data, sign=data and any(map(files.has, partials(name))))
             continue
         try:
             if isinstance(content, DumpError):
                 raise content
             manifest = _read(name, content)
             size = names.get(str(name), 0)
+            if size is None and str(name) in names and not files.has(str(name)):
+                # An index names it, and that is all that an index knows.
+                size = 0
             if str(name) not in names or size not in (None, manifest.trailer.bytes):
                 raise DumpError(f"{name} should have {manifest.trailer.bytes} bytes, and there are {size or 'none'}")
         except DumpError as error:
@@ -110,7 +122,7 @@ def _strays(names: t.Mapping[str, int | None], owners: list[DumpName], found: Fo
             continue
         data = file == str(name)
         if _old(name, now) and not (data and name in whole):
-            _leave(name, found, data=data)
+            _leave(name, found, data=data, sign=any(sign in names for sign in partials(name)))
 
 
 def _old(name: DumpName, now: dt.datetime) -> bool:
@@ -118,11 +130,17 @@ def _old(name: DumpName, now: dt.datetime) -> bool:
     return now - name.started > dt.timedelta(seconds=PARTIAL_AGE)
 
 
-def _leave(name: DumpName, found: Found, *, data: bool) -> None:
-    """What has no manifest: data that has its own name may be a dump whose manifest was lost, so people decide."""
-    if data:
+def _leave(name: DumpName, found: Found, *, data: bool, sign: bool) -> None:
+    """What has no manifest: *data* that have their own name may be a dump whose manifest was lost, so people decide.
+
+    Not so where a *sign* beside them says that a run was cut which brought or removed them.
+    """
+    if data and not sign:
         found.odd.append(f"{name} has no manifest, so it is no dump: remove it, or bring its manifest back")
-    elif name not in found.stale:
+        return
+    if data:
+        found.bare.add(name)
+    if name not in found.stale:
         found.stale.append(name)
 
 
@@ -144,13 +162,16 @@ def rows(files: Files, found: Found, now: dt.datetime) -> list[Document]:
     ]
 
 
-def judge(files: Files, found: Found, limits: freshness.Limits, quota: int, now: dt.datetime) -> freshness.Verdict:
+def judge(
+    found: Found, incidents: tuple[Incident, ...], limits: freshness.Limits, quota: int, now: dt.datetime
+) -> freshness.Verdict:
     """The dump store's own judgement, but for drills, which nobody makes here, and what is free, which nobody says."""
     used = sum(held.manifest.trailer.bytes for held in found.held)
     stale = tuple(f"{name} was left by a run that is dead: prune the store" for name in found.stale)
     archive = freshness.Archive(
         dumps=tuple(freshness.Dump.of(held.manifest, signer=held.signer) for held in found.held if held.signer),
         space=freshness.Space(used=used, quota=quota, free=UNKNOWN, reserve=0),
+        incidents=incidents,
         wrong=tuple(found.wrong),
         odd=(*found.odd, *stale),
     )
@@ -173,15 +194,16 @@ def decide(found: Found, policy: retention.Policy, now: dt.datetime) -> tuple[re
 
 
 def prune(files: Files, found: Found, decisions: t.Iterable[retention.Decision]) -> None:
-    """Remove what nothing keeps, and what cut runs have left: of each the manifest first."""
+    """Remove what nothing keeps, and what cut runs have left: of each the manifest first, and last what says so."""
     for one in decisions:
         if not one.keep:
-            for file in parts(one.name):
+            files.withdraw(one.name)
+            for file in (str(one.name), *partials(one.name)):
                 files.remove(file)
             files.forget(one.name)
     whole = {held.manifest.trailer.name for held in found.held}
     for name in found.stale:
-        for file in partials(name):
+        for file in (*([str(name)] if name in found.bare else []), *partials(name)):
             files.remove(file)
         if name not in whole:
             files.forget(name)

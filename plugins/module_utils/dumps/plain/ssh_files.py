@@ -10,11 +10,12 @@ what went before, and the last of these is emptied.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ..names import DumpName
 from ..processes import DumpError
-from .files import AbsentError, Files, Run, said
+from .files import AbsentError, Files, Run, partials, said
 
 INDEX = "index"
 # What is removed has this name, one after the other.
@@ -68,6 +69,10 @@ class SshFiles(Files):
 
     def place_file(self, name: str) -> None:
         self._move(self.temporary(name), name)
+
+    def withdraw(self, name: DumpName) -> None:
+        with contextlib.suppress(AbsentError):
+            self._move(name.manifest, partials(name)[0])
 
     def remove(self, name: str) -> None:
         try:
