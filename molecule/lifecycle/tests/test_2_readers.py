@@ -10,7 +10,8 @@ import pytest
 
 ARCHIVE = "/var/lib/taaraxtak-dumps/archive"
 IDENTITY = "/etc/taaraxtak/drill-identity"
-# The accounts of the one are not made yet on the other.
+# The folder and the accounts of the one are not made yet on the other.
+FOLDER = ["mkdir", "-p", "/etc/taaraxtak"]
 OWNER = ["chmod", "0644", IDENTITY]
 KEYS = "/etc/ssh/dump_store_keys"
 
@@ -114,7 +115,8 @@ def drills_with(store, vault):
 
     def put(path: str) -> None:
         for host in (store, vault):
-            for command in (["cp", path, f"{host.backend.name}:{IDENTITY}"], ["exec", host.backend.name, *OWNER]):
+            name = host.backend.name
+            for command in (["exec", name, *FOLDER], ["cp", path, f"{name}:{IDENTITY}"], ["exec", name, *OWNER]):
                 subprocess.run(["podman", *command], check=True, capture_output=True)
 
     return put

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 DEVOPS = "/etc/ssh/devops_keys"
+NOTE = "/etc/taaraxtak/left-bob"
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,24 @@ def test_who_is_still_in_the_inventory_is_not_shut_out(project, production):
     assert production.check_output("runuser -u bob -- sudo -n id -u") == "0"
 
 
+def test_whose_key_is_in_the_inventory_under_another_name_is_not_shut_out_yet(project, production, people):
+    people()
+    there = project.variables("store_hosts")["dump_store_readers"]
+    lent = {
+        "name": "archive",
+        "key": f"{' '.join(project.public('bob').split()[:2])} of-us-all",
+        "from": "192.0.2.0/24",
+    }
+    project.write("store_hosts", dump_store_readers=[*there, lent])
+    try:
+        said = project.play("person_left", status=2, person="bob")
+    finally:
+        project.write("store_hosts", dump_store_readers=there)
+        people("bob")
+    assert "dump_store_readers (archive has a key of theirs)" in said
+    assert production.file(f"{DEVOPS}/bob").exists
+
+
 def test_who_has_left_reaches_nothing_and_nobody_else_is_disturbed(project, production, store, people):
     key = project.public("bob")
     container = production.backend.name
@@ -87,7 +106,19 @@ def test_who_has_left_reaches_nothing_and_nobody_else_is_disturbed(project, prod
     people()
     project.play("person_left", check=True, person="bob")
     assert production.check_output("pgrep -c -u bob") == "2"
+    assert not production.file(NOTE).exists
+    # A key of theirs where no role takes it away: the second run knows it still, though the first took its file away.
+    lent = "/home/alice/.ssh/authorized_keys"
+    store.check_output("install -d /home/alice/.ssh")
+    store.check_output("sh -c %s", f"echo '{' '.join(key.split()[:2])}' > {lent}")
+    for _run in range(2):
+        said = project.play("person_left", status=2, person="bob")
+        assert f"in {lent}, line 1, which is a key of the person's" in said
+        assert not production.file(f"{DEVOPS}/bob").exists
+        assert key in production.file(NOTE).content_string
+    store.check_output("rm %s", lent)
     said = project.play("person_left", person="bob")
+    assert not production.file(NOTE).exists
     assert "nothing on production, store" in said
     assert "dumps that they have fetched" in said
     for host in (production, store):
@@ -99,6 +130,11 @@ def test_who_has_left_reaches_nothing_and_nobody_else_is_disturbed(project, prod
     assert key.split()[1] not in production.file("/etc/taaraxtak/allowed_approvers").content_string
     assert production.check_output("pgrep -c -u alice -f pg_sleep") == "1"
     production.check_output("pkill -u alice -f pg_sleep")
+
+
+def test_whose_keys_nobody_knows_is_not_said_to_reach_nothing(project):
+    assert "No host knows a key of bob" in project.play("person_left", status=2, person="bob")
+    assert "nothing on production, store" in project.play("person_left", person="bob", person_keys=[])
 
 
 def test_a_key_of_theirs_under_another_name_is_found(project, production):

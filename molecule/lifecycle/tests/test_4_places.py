@@ -118,11 +118,15 @@ def test_a_new_store_has_what_the_old_one_had_and_then_is_the_only_one(
     two_stores("vault")
     vault.check_output("rm %s", f"{ARCHIVE}/{first}.manifest.json")
     lacking = project.play("move_store", status=2, move_done=True, **words)
-    assert f"vault lacks {first}" in lacking
+    assert f"vault lacks {first} of store" in lacking
+    assert "Put store back into backup_stores" in lacking
     assert production.file("/etc/taaraxtak/store_keys/store").exists
     two_stores("store", "vault")
     vault.check_output("rm -f %s", f"{ARCHIVE}/{first}")
     project.play("move_store", move_key=str(project.key("mover")), **words)
+    # Both are brought dumps for a while, under names of their own.
+    project.play("backup_now")
+    assert names(dumps(store)) - names(dumps(vault))
     two_stores("vault")
     project.play("move_store", move_done=True, **words)
     assert not production.file("/etc/taaraxtak/store_keys/store").exists

@@ -33,7 +33,8 @@ def test_its_drill_finds_it_equal(vault, first):
 
 def test_site_has_nothing_left_to_do(project):
     """What the playbooks have done is what the inventory says."""
-    recap = project.play("site").rpartition("PLAY RECAP")[2]
-    assert "failed=0" in recap
-    for host in ("bremen", "vault"):
-        assert "changed=0" in recap.partition(f"{host} ")[2].split("failed=")[0], recap
+    said = project.play("site")
+    recap = said.rpartition("PLAY RECAP")[2]
+    assert "bremen" in recap
+    assert "vault" in recap
+    assert [task.partition("]")[0] for task in said.split("TASK [") if "changed: [" in task] == []

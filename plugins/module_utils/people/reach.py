@@ -41,10 +41,13 @@ def reach(person: str, hosts: t.Mapping[str, Document], known: t.Collection[str]
     """Every way of *person* into *hosts*, by their names. *known* are fingerprints of keys that the person has or had.
 
     A host's answer has the ``parts`` of ``host_access_info``, ``processes`` (lines), and, where it has the database,
-    ``server``: ``mappings``, ``roles`` and ``sessions``; ``approvers`` is the text of its file of approvers.
+    ``server``: ``mappings``, ``roles`` and ``sessions``; ``approvers`` is the text of its file of approvers; ``at`` are
+    files of jobs that the person has given to at.
     """
     if not re.fullmatch(r"[a-z_][a-z0-9_-]*", person):
         raise ValueError(f"{person!r} is no name of a person: it has small letters, digits, _ and -")
+    # What opens the person's own account on one host is theirs on all.
+    known = {*known, *(one["fingerprint"] for answer in hosts.values() for one in _own(person, answer))}
     found: set[Way] = set()
     for host, answer in hosts.items():
         found |= set(_unknown(host, answer))
@@ -72,6 +75,10 @@ def _data(answer: Document, name: str) -> Document:
     return data
 
 
+def _own(person: str, answer: Document) -> list[Document]:
+    return [one for one in _data(answer, "keys").get("keys", []) if one["account"] == person and not one["problem"]]
+
+
 def _host(person: str, host: str, answer: Document, known: t.Collection[str]) -> t.Iterator[Way]:
     accounts = _data(answer, "accounts")
     opened = False
@@ -93,6 +100,8 @@ def _host(person: str, host: str, answer: Document, known: t.Collection[str]) ->
     for one in jobs.get("cron", []):
         if one["account"] == person and one["command"]:
             yield Way(host, "job", f"cron runs {one['command']!r}, of {one['table']}", f"take it out of {one['table']}")
+    for path in answer.get("at") or []:
+        yield Way(host, "job", f"at runs {path} later", f"rm {path}")
     if person in jobs.get("linger", []):
         yield Way(host, "job", "services of its own run without a login", f"loginctl disable-linger {person}")
     for line in answer.get("processes") or []:

@@ -20,6 +20,7 @@ CLEAN: dict[str, t.Any] = {
         "sudo_rules": {"state": "read", "data": {"rules": []}},
     },
     "processes": [],
+    "at": [],
     "server": {"mappings": [{"map": "local", "account": "alice", "role": "dba"}], "roles": ["dba"], "sessions": []},
     "approvers": f'# Who may approve.\nalice namespaces="taaraxtak-action" {KEY[:-20]}\n',
 }
@@ -66,6 +67,7 @@ def test_who_has_left_reaches_nothing() -> None:
             "job",
             "cron runs 'x'",
         ),
+        ("at", "/var/spool/cron/atjobs/a0000301c7d2f4", "job", "at runs /var/spool/cron/atjobs/a0000301c7d2f4"),
         ("parts.jobs.data.linger", "bob", "job", "without a login"),
         ("processes", "  417 tmux", "process", "runs 417 tmux"),
         ("server.mappings", {"map": "local", "account": "bob", "role": "dba"}, "database", "logs in as the role dba"),
@@ -83,6 +85,14 @@ def test_each_way_is_named(path: str, value: t.Any, way: str, evidence: str) -> 
     assert {one.host for one in found} == {"production"}
     assert [one for one in found if one.way == way and evidence in one.evidence], found
     assert all(one.close for one in found)
+
+
+def test_a_key_that_opens_their_account_on_one_host_is_theirs_on_every_other() -> None:
+    answer, other = copy.deepcopy(CLEAN), copy.deepcopy(CLEAN)
+    put(answer, "parts.keys.data.keys", key(fingerprint=MARK))
+    put(other, "parts.keys.data.keys", key("dumps-read", fingerprint=MARK))
+    (way,) = [one for one in reach("bob", {"production": answer, "store": other}) if one.host == "store"]
+    assert "which is a key of the person's, opens dumps-read" in way.evidence
 
 
 def test_a_session_of_a_role_that_others_share_is_said_to_be_one() -> None:
