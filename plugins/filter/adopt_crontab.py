@@ -9,7 +9,7 @@ import typing as t
 
 DOCUMENTATION = r"""
 name: adopt_crontab
-short_description: Make remarks of jobs of a crontab
+short_description: Make remarks of jobs of a crontab, or jobs of the remarks
 version_added: 0.4.0
 positional: lines
 description:
@@ -24,6 +24,10 @@ options:
     type: list
     elements: str
     required: true
+  back:
+    description: Whether jobs are to be made of all such remarks. Then no line is named.
+    type: bool
+    default: false
 author:
   - The taaraxtak.production authors (@taaraxtak)
 """
@@ -40,7 +44,11 @@ _value:
   type: str
 """
 
-from ..module_utils.adopt.crontab import retired
+from ..module_utils.adopt.crontab import restored, retired
+
+
+def _crontab(text: str, lines: t.Sequence[str], back: bool = False) -> str:
+    return restored(text) if back else retired(text, lines)
 
 
 class FilterModule:
@@ -48,4 +56,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """Name to function."""
-        return {"adopt_crontab": retired}
+        return {"adopt_crontab": _crontab}

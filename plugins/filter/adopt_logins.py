@@ -40,15 +40,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The texts of the two files.
+  description:
+    - The texts of the two files, V(hba) and V(ident), and V(sessions), what proves the rows.
+    - Each of these has the C(account) that logs in, the C(role) and the C(database).
   type: dict
 """
 
-from ..module_utils.adopt.logins import with_logins
+from ..module_utils.adopt.logins import sessions, with_logins
 
 
-def _logins(files: t.Mapping[str, str], policy: t.Mapping[str, t.Any], accounts: t.Sequence[str]) -> dict[str, str]:
-    return with_logins(files["hba"], files["ident"], policy, accounts)
+def _logins(files: t.Mapping[str, str], policy: t.Mapping[str, t.Any], accounts: t.Sequence[str]) -> dict[str, t.Any]:
+    made = with_logins(files["hba"], files["ident"], policy, accounts)
+    return {**made, "sessions": sessions(policy, accounts)}
 
 
 class FilterModule:

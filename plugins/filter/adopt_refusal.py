@@ -20,7 +20,7 @@ options:
     type: str
     required: true
   done:
-    description: The steps that are done.
+    description: The steps that are done; to take one back, those that are begun.
     type: list
     elements: str
     required: true

@@ -46,12 +46,16 @@ _value:
 
 from ..module_utils.adopt.report import document, screen
 from ..module_utils.hosts.parsing.keys import key
+from ..module_utils.hosts.parsing.systemd import shown
 
 
 def _report(facts: t.Mapping[str, t.Any], step: str, done: t.Sequence[str]) -> dict[str, t.Any]:
     people = facts.get("devops", [])
     devops = {one["name"]: [key(line.strip())["fingerprint"] for line in one["keys"]] for one in people}
-    report = document(step, done, {**facts, "devops": devops})
+    units = [{"unit": one["Id"], "user": one.get("User", "")} for one in shown(facts.get("units", "")) if "Id" in one]
+    rows = [line.split(maxsplit=1) for line in facts.get("running", [])]
+    running = [{"user": row[0], "program": row[1]} for row in rows if len(row) > 1]
+    report = document(step, done, {**facts, "devops": devops, "units": units, "running": running})
     return {"document": report, "screen": screen(report)}
 
 

@@ -31,12 +31,13 @@ def alone(policy: t.Mapping[str, t.Any], account: str) -> dict[str, t.Any]:
         "mode": "additive",
         "roles": kept,
         "grants": [
-            {**grant, "to": [name for name in _names(grant["to"]) if name in kept]}
+            {**grant, "to": [name for name in names(grant["to"]) if name in kept]}
             for grant in policy.get("grants", [])
-            if any(name in kept for name in _names(grant["to"]))
+            if any(name in kept for name in names(grant["to"]))
         ],
     }
 
 
-def _names(to: str | t.Sequence[str]) -> list[str]:
+def names(to: str | t.Sequence[str]) -> list[str]:
+    """One name or several, as a list."""
     return [to] if isinstance(to, str) else list(to)

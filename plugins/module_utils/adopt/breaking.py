@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import typing as t
+
+from .seen import logins as logins_of
+from .seen import loopback
 
 Facts = t.Mapping[str, t.Any]
 # Words of a command that dumps.
 _DUMPS = re.compile(r"pg_dump|pg_basebackup|backup", re.IGNORECASE)
-_ACCEPTED = re.compile(
-    r"Accepted (?P<how>\S+) for (?P<who>\S+) from (?P<address>\S+) port \d+ ssh2(?:: \S+ (?P<key>\S+))?"
-)
 
 
 def dumps(_facts: Facts) -> list[str]:
@@ -23,16 +22,10 @@ def dumps(_facts: Facts) -> list[str]:
 
 
 def retire(facts: Facts) -> list[str]:
-    """Whatever looks like a dump and is not named, and what is not proved yet."""
+    """Whatever looks like a dump and is not named."""
     old = facts.get("old", {})
     named = {(one["user"], one["line"].strip()) for one in old.get("jobs", [])}
-    wanted = int(facts.get("wanted_verified", 0))
-    few = [
-        f"{database} has {count} verified dumps and {wanted} are asked for (adopt_verified_dumps): not yet"
-        for database, count in sorted(facts.get("verified", {}).items())
-        if count < wanted
-    ]
-    others = [
+    return [
         f"{one['account']}: {one['command']} looks like a dump and is not named in adopt_old_jobs: it stays"
         for one in facts.get("cron", [])
         if not one.get("package")
@@ -40,7 +33,6 @@ def retire(facts: Facts) -> list[str]:
         and one["account"] != facts.get("backup_user", "pgbackup")
         and (one["account"], f"{one['schedule']} {one['command']}") not in named
     ]
-    return [*few, *others]
 
 
 def grants(_facts: Facts) -> list[str]:
@@ -49,13 +41,19 @@ def grants(_facts: Facts) -> list[str]:
 
 
 def clients(facts: Facts) -> list[str]:
-    """The pause, and a collector that nobody has named."""
-    if not facts.get("old", {}).get("units"):
-        return ["adopt_old_units is empty: an old collector that runs on would write beside the new one"]
-    return [
+    """The pause, a collector that nobody has named, and what a Grafana of before can't do any more."""
+    grafana = [
+        "a Grafana whose grafana.ini has [database] begins with an empty database of its own, and sign-in by others and"
+        " mail end, unless dashboards_settings has them",
+        "what people change in Grafana after this step is lost on its way back",
+    ]
+    collector = [
         "between the old collector's end and the new one's start nothing is measured",
         "a unit that does not wait for its rows when it is stopped loses what it had not written",
     ]
+    if not facts.get("old", {}).get("units"):
+        collector = ["adopt_old_units is empty: an old collector that runs on would write beside the new one"]
+    return [*collector, *(grafana if facts.get("grafana") else [])]
 
 
 def access(facts: Facts) -> list[str]:
@@ -77,43 +75,81 @@ def logins(facts: Facts) -> list[str]:
         f"{one['role']} comes to {one['database']} from {one['address']}: no row lets it in any more"
         for one in facts.get("unexpected", [])
     ]
-    return [*rows, "a setting that needs a restart of the server waits, unless database_restart_allowed is true"]
+    zones = [
+        f"the server's timezone goes from {one['live']} to {one['wanted']}: what now() or a text without a zone"
+        " writes into columns of timestamp without time zone, or of date, is another time from then on; leave it"
+        " as it is by database_settings, or look at each such column first"
+        for one in facts.get("settings", [])
+        if one["name"].lower() == "timezone"
+    ]
+    waits = "a setting that needs a restart of the server waits, unless database_restart_allowed is true"
+    return [*rows, *zones, waits]
 
 
 def keys(facts: Facts) -> list[str]:
-    """Who was seen to log in and could not any more."""
+    """Who was seen to log in and could not any more, and what runs of accounts that are closed."""
     devops = facts.get("devops", {})
     found = set()
-    for match in filter(None, map(_ACCEPTED.fullmatch, facts.get("ssh_log", []))):
+    for match in logins_of(facts.get("ssh_log", [])):
         if match["key"] not in devops.get(match["who"], ()):
             found.add(f"{match['who']} logs in from {match['address']} by {match['key'] or match['how']}: refused then")
+    closed = facts.get("old", {}).get("accounts", [])
     jobs = [
         f"{one['account']} runs {one['command']}, which sudo lets it: is its rule still wanted?"
         for one in facts.get("cron", [])
-        if "sudo" in one.get("command", "")
+        if "sudo" in one.get("command", "") and one["account"] not in closed
     ]
-    return [*sorted(found), *jobs]
+    return [*sorted(found), *_ended(facts, closed), *jobs, *_other_hours(facts)]
+
+
+def _ended(facts: Facts, closed: t.Collection[str]) -> list[str]:
+    """What is run by accounts that are closed: cron's jobs, services, and what else runs of them now."""
+    jobs = [
+        f"{one['account']}: the job {one['schedule']} {one['command']} ends, since the account is closed"
+        for one in facts.get("cron", [])
+        if one["account"] in closed and one.get("command")
+    ]
+    units = [
+        f"{one['user']}: {one['unit']} ends and does not start again, since the account is closed"
+        for one in facts.get("units", [])
+        if one["user"] in closed
+    ]
+    running = sorted({(one["user"], one["program"]) for one in facts.get("running", []) if one["user"] in closed})
+    return [*jobs, *units, *(f"{user}: {program} runs now and is killed" for user, program in running)]
+
+
+def _other_hours(facts: Facts) -> list[str]:
+    zone, wanted = facts.get("timezone", ""), facts.get("wanted_timezone", "")
+    if not zone or _zone(zone) == _zone(wanted):
+        return []
+    return [
+        f"the host's time zone goes from {zone} to {wanted} (host_timezone): every job of cron and every timer without"
+        " a zone of its own runs at another hour"
+    ]
+
+
+def _zone(name: str) -> str:
+    """UTC has several names."""
+    return (
+        "UTC"
+        if name in ("UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Etc/Zulu", "Universal", "Etc/Universal")
+        else name
+    )
 
 
 def firewall(facts: Facts) -> list[str]:
     """What listens for others and is not open."""
-    ports = {int(one["port"]) for one in facts.get("open", [])} | {int(facts.get("ssh_port", 22))}
+    opened = {(str(one.get("protocol", "tcp")), int(one["port"])) for one in facts.get("open", [])}
+    opened.add(("tcp", int(facts.get("ssh_port", 22))))
     return [
         f"{one['protocol']} {one['port']} of {one.get('program') or one['account']} is reached from elsewhere no more"
         for one in facts.get("sockets", [])
-        if int(one["port"]) not in ports and not _loopback(one["address"])
+        if (one["protocol"], int(one["port"])) not in opened and not loopback(one["address"])
     ]
 
 
 def _shut_out(role: str, statements: t.Sequence[str]) -> bool:
     return any(text.startswith(f'ALTER ROLE "{role}" ') and "NOLOGIN" in text.split() for text in statements)
-
-
-def _loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
 
 
 BREAKS: dict[str, t.Callable[[Facts], list[str]]] = {

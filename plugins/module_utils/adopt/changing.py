@@ -45,12 +45,29 @@ def clients(facts: Facts) -> list[str]:
         for user in (one or {}).get("os_users", [])
     ]
     units = facts.get("old", {}).get("units", [])
+    user = facts.get("collector_user", "collector")
     return [
         *rows,
+        f"the account {user} is made, without a shell or a password",
+        "/opt/taaraxtak/app becomes the collector's code and holds nothing else",
+        "taaraxtak-collector.service, taaraxtak-freshness.service and its timer are written",
         *(f"{unit} is stopped once the new collector is deployed, which is then started" for unit in units),
-        "Grafana's settings and datasources are replaced by the dashboards role's" if facts.get("grafana") else
-        "no Grafana is provisioned, since dashboards_grafana is none",
-    ]  # fmt: skip
+        *_grafana(facts),
+    ]
+
+
+def _grafana(facts: Facts) -> list[str]:
+    how = facts.get("grafana", "")
+    if not how:
+        return ["no Grafana is provisioned, since dashboards_grafana is none"]
+    version = facts.get("grafana_version", "")
+    return [
+        "Grafana is stopped while its database, /var/lib/grafana/grafana.db, is copied, and started again",
+        "/etc/grafana/grafana.ini is replaced whole, with its [database], its mail and its sign-in by others, and so is"
+        " all in /etc/grafana/provisioning; the datasources and dashboards of before that were provisioned go",
+        "Grafana's secret_key and the password of its admin are those of /etc/grafana/secrets",
+        *([f"Grafana becomes the version {version}, be that newer or older"] if how != "existing" else []),
+    ]
 
 
 def access(facts: Facts) -> list[str]:
@@ -69,12 +86,15 @@ def logins(facts: Facts) -> list[str]:
 def keys(facts: Facts) -> list[str]:
     """The keys that count no more."""
     devops = facts.get("devops", {})
-    lost = [one for one in facts.get("keys", []) if one.get("fingerprint") not in _fingerprints(devops)]
+    # Somebody's key counts for their own account: in another's file it lets nobody in any more.
+    lost = [one for one in facts.get("keys", []) if one.get("fingerprint") not in devops.get(one["account"], ())]
     return [
         *(f"{one['account']} comes in no more by {one.get('fingerprint', '')} ({one['path']})" for one in lost),
         *(f"the account {name} is closed, with what runs of it" for name in facts.get("old", {}).get("accounts", [])),
         f"only {', '.join(sorted(devops)) or 'nobody'} log in by ssh, each by the keys of host_devops",
         "root and passwords are refused",
+        f"the host's time zone is {facts.get('wanted_timezone', 'Etc/UTC')}; its journal, its banner, the limits on"
+        " cores of services and logins, and automatic upgrades are the role host's",
     ]
 
 
@@ -83,10 +103,6 @@ def firewall(facts: Facts) -> list[str]:
     opened = [f"{one['port']} ({one.get('reason', '')})" for one in facts.get("open", [])]
     admins = ", ".join(facts.get("admin_cidrs", []))
     return [f"ssh stays open for {admins}; else {', '.join(opened) or 'nothing'}; all else that comes in is dropped"]
-
-
-def _fingerprints(devops: t.Mapping[str, t.Sequence[str]]) -> set[str]:
-    return {one for some in devops.values() for one in some}
 
 
 CHANGES: dict[str, t.Callable[[Facts], list[str]]] = {

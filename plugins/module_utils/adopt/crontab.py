@@ -22,3 +22,8 @@ def retired(text: str, lines: t.Iterable[str]) -> str:
         for number in found:
             rows[number] = MARK + rows[number]
     return "".join(f"{row}\n" for row in rows)
+
+
+def restored(text: str) -> str:
+    """*text* with the remarks of `retired` as jobs again; whatever else it has become stays."""
+    return "".join(f"{row.replace(MARK, '', 1) if row.startswith(MARK) else row}\n" for row in text.splitlines())

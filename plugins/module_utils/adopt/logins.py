@@ -41,6 +41,19 @@ def with_logins(hba: str, ident: str, policy: t.Mapping[str, t.Any], accounts: t
     return {"hba": _on_top(hba, rows), "ident": _on_top(ident, maps)}
 
 
+def sessions(policy: t.Mapping[str, t.Any], accounts: t.Iterable[str]) -> list[dict[str, str]]:
+    """Logins that prove the rows of `with_logins`: each ``account`` as each ``role`` of its own, to a ``database``."""
+    wanted = parse(policy)
+    asked = set(accounts)
+    return [
+        {"account": user, "role": role.name, "database": databases[0]}
+        for role in wanted.roles.values()
+        if role.login and role.name != SUPERUSER and (databases := list(connectable(wanted, role.name)))
+        for user in role.os_users
+        if user in asked
+    ]
+
+
 def _on_top(text: str, rows: t.Sequence[str]) -> str:
     """*text* with the block of *rows* before all else: the first row that matches decides."""
     rest = _BLOCK.sub("", text)

@@ -9,12 +9,13 @@ The facts come from hosts that nobody has looked at yet, so whatever is missing 
 from __future__ import annotations
 
 import collections
-import ipaddress
 import re
 import typing as t
 
 from .breaking import BREAKS
 from .changing import CHANGES
+from .refusing import REFUSES
+from .seen import logins, loopback
 
 Facts = t.Mapping[str, t.Any]
 # In the order in which they are taken; each is the precondition of the next.
@@ -36,7 +37,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def document(step: str, done: t.Sequence[str], facts: Facts) -> dict[str, t.Any]:
-    """The report as JSON has it: ``there``, and by step ``changes`` and ``could_break``. ValueError for no step."""
+    """The report as JSON has it: ``there``, and by step ``changes``, ``could_break`` and ``refused``.
+
+    ValueError for no step.
+    """
     if step not in (REPORT, *STEPS):
         raise ValueError(f"{step!r} is no step: {REPORT}, {', '.join(STEPS)}")
     shown = STEPS if step == REPORT else (step,)
@@ -47,7 +51,12 @@ def document(step: str, done: t.Sequence[str], facts: Facts) -> dict[str, t.Any]
         "unreadable": {str(name): str(why) for name, why in sorted(facts.get("unreadable", {}).items())},
         "there": there(facts),
         "steps": {
-            name: {"done": name in done, "changes": CHANGES[name](facts), "could_break": BREAKS[name](facts)}
+            name: {
+                "done": name in done,
+                "changes": CHANGES[name](facts),
+                "could_break": BREAKS[name](facts),
+                "refused": REFUSES[name](facts) if name in REFUSES else [],
+            }
             for name in shown
         },
     }
@@ -70,13 +79,13 @@ def refusal(step: str, done: t.Sequence[str]) -> str:
     return f"{step} comes after {', '.join(lacking)}" if lacking else ""
 
 
-def way_back_refusal(step: str, done: t.Sequence[str]) -> str:
-    """Why *step* can't be taken back now, or ""."""
+def way_back_refusal(step: str, begun: t.Sequence[str]) -> str:
+    """Why *step* can't be taken back now, or "". One that was cut counts as *begun*."""
     if step not in STEPS:
         return f"{step!r} is no step: {', '.join(STEPS)}"
-    if step not in done:
-        return f"{step} is not done, so nothing is to be taken back"
-    later = [name for name in reversed(STEPS[STEPS.index(step) + 1 :]) if name in done]
+    if step not in begun:
+        return f"{step} is not begun, so nothing is to be taken back"
+    later = [name for name in reversed(STEPS[STEPS.index(step) + 1 :]) if name in begun]
     return f"first take back {', '.join(later)}, in this order" if later else ""
 
 
@@ -91,6 +100,7 @@ def screen(report: t.Mapping[str, t.Any]) -> str:
         if not part["done"]:
             rows += ["  would change", *_listed(part["changes"], "    "), "  could break"]
             rows += _listed(part["could_break"], "    ")
+            rows += ["  can't be taken yet", *_listed(part["refused"], "    ")] if part["refused"] else []
     next_step = following(report["done"])
     rows += [
         "",
@@ -132,21 +142,9 @@ def there(facts: Facts) -> dict[str, list[str]]:
     }
 
 
-_ACCEPTED = re.compile(r"Accepted (?P<how>\S+) for (?P<who>\S+) from (?P<address>\S+) port \d+ ssh2(?:: (?P<key>.*))?")
-
-
 def logins_seen(lines: t.Iterable[str]) -> list[str]:
     """Who came in, how and from where, each once, of the lines of sshd's log."""
-    found = {match for match in map(_ACCEPTED.fullmatch, lines) if match is not None}
-    return sorted({f"{one['who']} from {one['address']} by {one['key'] or one['how']}" for one in found})
-
-
-def loopback(address: str) -> bool:
-    """Whether nobody else reaches what listens there."""
-    try:
-        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
+    return sorted({f"{one['who']} from {one['address']} by {one['shown'] or one['how']}" for one in logins(lines)})
 
 
 def _listed(lines: t.Sequence[str], indent: str = "  ") -> list[str]:

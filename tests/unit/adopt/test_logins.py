@@ -9,7 +9,7 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.h
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
 from ansible_collections.taaraxtak.production.plugins.module_utils.adopt.alone import alone
 from ansible_collections.taaraxtak.production.plugins.module_utils.adopt.crontab import MARK, retired
-from ansible_collections.taaraxtak.production.plugins.module_utils.adopt.logins import BEGIN, END, with_logins
+from ansible_collections.taaraxtak.production.plugins.module_utils.adopt.logins import BEGIN, END, sessions, with_logins
 
 POLICY: dict[str, t.Any] = {
     "version": 1,
@@ -48,6 +48,13 @@ def test_a_second_call_replaces_the_rows_of_the_first():
 def test_nobody_gets_a_row_but_the_accounts_that_are_named():
     made = with_logins(HBA, IDENT, POLICY, ["collector"])
     assert "dumper" not in made["hba"] + made["ident"]
+
+
+def test_each_account_proves_its_own_rows():
+    """As itself and as nobody else: a row that lets nobody in is found."""
+    assert sessions(POLICY, ["pgdumper"]) == [{"account": "pgdumper", "role": "dumper", "database": "app"}]
+    assert [one["role"] for one in sessions(POLICY, ["grafana", "alice"])] == ["Odd role", "dba"]
+    assert sessions(POLICY, []) == []
 
 
 def test_an_account_of_no_role_is_refused():
