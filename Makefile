@@ -7,7 +7,6 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 LINK := .ansible/collections/ansible_collections/taaraxtak/production
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # What every scenario of molecule shares lies in .config/molecule/config.yml.
 export MOLECULE_GLOB := molecule/*/molecule.yml
 # Whoever calls make may have settings of Python's that are meant for other programs.
@@ -27,14 +26,23 @@ help: ## Say what there is
 # --- A project of your own ----------------------------------------------------------------------------------------------
 # PROJECT=FOLDER, on the command line alone, has the inventories, dashboards and incidents; without it this checkout's serve. In a project
 # INVENTORY, FOLDER, INCIDENT, DASHBOARDS and OUTPUT are seen from it.
-BASE := $(if $(filter command,$(firstword $(origin PROJECT))),$(abspath $(PROJECT)))
-ifneq ($(BASE),)
+NAMED := $(filter command,$(firstword $(origin PROJECT)))
+BASE := $(if $(NAMED),$(abspath $(PROJECT)))
+ifneq ($(NAMED),)
+  ifeq ($(BASE),)
+    $(error PROJECT is empty: name the folder of your project, or leave PROJECT out for this checkout)
+  endif
   ifneq ($(words $(BASE)),1)
     $(error PROJECT is one folder, without spaces in its path)
   endif
   ifeq ($(filter init,$(MAKECMDGOALS))$(wildcard $(BASE)/inventory),)
     $(error There is no project in $(BASE): make init PROJECT=$(PROJECT) begins one)
   endif
+endif
+# The settings of Ansible are the project's, but for where the collection is.
+export ANSIBLE_CONFIG := $(or $(if $(BASE),$(wildcard $(BASE)/ansible.cfg)),$(CURDIR)/ansible.cfg)
+ifneq ($(BASE),)
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 endif
 export TAARAXTAK_PROJECT := $(BASE)
 export TAARAXTAK_BASE := $(or $(BASE),$(CURDIR))
@@ -89,7 +97,7 @@ adopt: export TAARAXTAK_CONFIRM = $(CONFIRM)
 adopt: venv pinned ## Adopt a host that runs already, step by step: INVENTORY=FOLDER, STEP=dumps, CONFIRM=dumps takes it
 	ansible-playbook -i "$$TAARAXTAK_INVENTORY" playbooks/adopt.yml
 
-adopt-back: venv ## Take the last step of an adoption back: INVENTORY=FOLDER, STEP=dumps
+adopt-back: venv pinned ## Take the last step of an adoption back: INVENTORY=FOLDER, STEP=dumps
 	ansible-playbook -i "$$TAARAXTAK_INVENTORY" playbooks/adopt_back.yml
 
 down: venv ## Remove the two containers and all that is in them
@@ -97,7 +105,7 @@ down: venv ## Remove the two containers and all that is in them
 
 # --- Stores that only keep files (docs/stores.md) -----------------------------------------------------------------------
 stores: export TAARAXTAK_INVENTORY = $(call seen,$(or $(INVENTORY),inventory/production))
-stores: venv ## Look after stores that only keep files: INVENTORY=FOLDER (PRUNE=1 removes what nothing keeps, CHECK=1 only says what)
+stores: venv pinned ## Look after stores that only keep files: INVENTORY=FOLDER (PRUNE=1 removes what nothing keeps, CHECK=1 only says what)
 	ansible-playbook -i "$$TAARAXTAK_INVENTORY" $(if $(CHECK),--check )$(if $(PRUNE),-e stores_prune=true )playbooks/stores.yml
 
 fetch: export TAARAXTAK_STORE = $(STORE)
@@ -131,7 +139,7 @@ local: venv pinned images-trixie ## Your own production environment: DUMP=FILE, 
 local-snapshot: venv ## Keep the state of your own database as NAME=x
 	ansible-playbook $(LOCAL) playbooks/local_states.yml
 
-local-reset: venv ## Bring the state NAME=x of your own database back
+local-reset: venv pinned ## Bring the state NAME=x of your own database back
 	ansible-playbook $(LOCAL) playbooks/local_states.yml
 
 local-down: venv ## Remove your own environment and all that is in it
@@ -175,7 +183,7 @@ approve: venv ## Sign INCIDENT=incidents/…, which somebody else wrote and rehe
 carry-out: venv pinned ## Carry INCIDENT=incidents/… out on a host of INVENTORY=FOLDER as DBA=you, with CONFIRM='NAME HASH' (CHECK=1: a dry run)
 	ansible-playbook -i "$$TAARAXTAK_HOSTS" $(if $(CHECK),--check )playbooks/carry_out.yml
 
-undo: venv ## Begin an incident that undoes INCIDENT=incidents/…, by the rows that it saved, of INVENTORY=FOLDER (SLUG=other-words)
+undo: venv pinned ## Begin an incident that undoes INCIDENT=incidents/…, by the rows that it saved, of INVENTORY=FOLDER (SLUG=other-words)
 	ansible-playbook -i "$$TAARAXTAK_HOSTS" playbooks/undo.yml
 
 incident-report: venv ## Write after.md of INCIDENT=incidents/… anew, once people have written into after.yml
@@ -221,9 +229,10 @@ $(addprefix molecule-,$(SCENARIOS)): molecule-%: venv-dev images
 	molecule test --scenario-name $*
 
 # --- Everyday work ------------------------------------------------------------------------------------------------------
+schema: export TAARAXTAK_APP = $(or $(APP),$(call seen,sample/collector))
 schema: export TAARAXTAK_TO = $(call seen,$(or $(OUTPUT),inventory/production/group_vars/production_hosts/schema.sql))
 schema: venv packages-postgres ## Make schema.sql by running the app's create_tables.py in a throw-away cluster
-	python tools/make_schema.py --app $(or $(APP),sample/collector) --output "$$TAARAXTAK_TO"
+	python tools/make_schema.py --app "$$TAARAXTAK_APP" --output "$$TAARAXTAK_TO"
 
 matrix: venv packages-postgres ## Write README's table of who may do what from a live catalogue
 	python tools/permission_matrix.py "$$TAARAXTAK_BASE"
@@ -242,10 +251,10 @@ export-dashboards import-dashboards: export TAARAXTAK_TO = $(call seen,$(DASHBOA
 import-dashboards: export TAARAXTAK_INVENTORY = $(call seen,$(INVENTORY))
 EXCHANGE := ANSIBLE_LOCALHOST_WARNING=false ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ansible-playbook -i localhost,
 
-export-dashboards: venv ## Write the dashboards of your own Grafana, or of an old archive (FROM=FILE.tar.gz), into the repository
+export-dashboards: venv pinned ## Write the dashboards of your own Grafana, or of an old archive (FROM=FILE.tar.gz), into the repository
 	@$(EXCHANGE) $(if $(CHECK),--check --diff) playbooks/export_dashboards.yml
 
-import-dashboards: venv ## Bring the repository's dashboards, or those of an old archive (FROM=FILE.tar.gz), into your own Grafana
+import-dashboards: venv pinned ## Bring the repository's dashboards, or those of an old archive (FROM=FILE.tar.gz), into your own Grafana
 	@$(EXCHANGE) $(if $(CHECK),--check --diff) playbooks/import_dashboards.yml
 
 changelog: venv-dev ## Make CHANGELOG.md from changelogs/fragments

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import configparser
 import json
+import re
 import subprocess
 import sys
 import typing as t
@@ -21,14 +22,28 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from plugins.module_utils.access.policy.reader import problems as policy_problems  # noqa: E402 - the path is set above
-from plugins.module_utils.project.pin import fits, pinned  # noqa: E402 - the path is set above
-from plugins.module_utils.project.variables import Option, Setting, problems  # noqa: E402 - the path is set above
+from plugins.module_utils.project.pin import DIFFERS, FITS, fits, judged  # noqa: E402 - the path is set above
+from plugins.module_utils.project.values import Option, expressed  # noqa: E402 - the path is set above
+from plugins.module_utils.project.variables import Setting, known, problems  # noqa: E402 - the path is set above
 
-COLLECTION = "taaraxtak.production"
 # The oldest that Debian 12 has, which the collection is tested with.
 OLDEST_PYTHON = (3, 11)
 VAULTED = b"$ANSIBLE_VAULT"
 POLICY = "group_vars/production_hosts/access_policy.yml"
+VARIABLES = ("group_vars", "host_vars")
+YAML = (".yml", ".yaml", ".json")
+# Of no role, and named by playbooks and roles without a default.
+BESIDE = (
+    *("access_policy", "notify", "containers_groups", "containers_image", "containers_publish", "containers_scope"),
+    *("linode_image", "linode_region", "linode_type"),
+)
+# How a playbook reads a variable that an inventory may set.
+READ = re.compile(r"(?<![\w'\"])([a-z][a-z0-9]*(?:_[a-z0-9]+)+)\s*(?:\|\s*default\(|is (?:not )?defined)")
+# The package of the collection has no Makefile.
+MAKE = (ROOT / "Makefile").exists()
+INSTALLED = "`make venv`" if MAKE else f"`pip install -r {ROOT / 'requirements.txt'}`"
+BEGUN = "`make init PROJECT=FOLDER`" if MAKE else "`ansible-playbook taaraxtak.production.init -e project=FOLDER`"
+PODMAN = "and `make up` installs it" if MAKE else "and a checkout of the collection, whose `make up` installs it"
 # What is said of a thing: it is well; it has to be mended; it is good to know.
 WELL, BAD, NOTE = "ok", "!!", "--"
 Said = tuple[str, str]
@@ -66,34 +81,27 @@ def of_machine() -> t.Iterator[Said]:
     try:
         there = metadata.version("ansible-core")
     except metadata.PackageNotFoundError:
-        yield BAD, "ansible-core is missing for this Python: `make venv` installs it here"
+        yield BAD, f"ansible-core is missing for this Python: {INSTALLED} installs it"
     else:
         if fits(wanted, there):
             yield WELL, f"ansible-core {there}"
         else:
-            yield BAD, f"ansible-core {there} is not {wanted}: `make venv` installs one that is"
+            yield BAD, f"ansible-core {there} is not {wanted}: {INSTALLED} installs one that is"
     try:
         said = subprocess.run(["podman", "--version"], capture_output=True, text=True, check=False).stdout.strip()
     except OSError:
         said = ""
-    yield (WELL, said) if said else (NOTE, "podman is not here: containers need it, and `make up` installs it")
+    yield (WELL, said) if said else (NOTE, f"podman is not here: containers need it, {PODMAN}")
 
 
 def of_pin(project: Path) -> Said:
     """Which version it works with. A pin that can't be compared, as a commit, is for people to judge."""
-    version = this_version()
     try:
-        asked = pinned(read(project / "requirements.yml"), COLLECTION)
+        held = read(project / "requirements.yml")
     except FileNotFoundError:
         return BAD, "there is no requirements.yml: write there which version of the collection the project works with"
-    except ValueError as error:
-        return BAD, f"requirements.yml: {error}"
-    try:
-        well = fits(asked, version)
-    except ValueError as error:
-        return NOTE, f"requirements.yml: {error}"
-    said = f"requirements.yml asks for {asked}, and this is {version}"
-    return (WELL, said) if well else (BAD, f"{said}: change the one, or check out the other")
+    verdict, said = judged(held, this_version())
+    return {FITS: WELL, DIFFERS: BAD}.get(verdict, NOTE), said
 
 
 def of_project(project: Path) -> t.Iterator[Said]:
@@ -122,36 +130,81 @@ def _of_settings(project: Path) -> t.Iterator[Said]:
         yield WELL, "ansible.cfg"
 
 
-def of_inventory(inventory: Path) -> t.Iterator[Said]:
-    """Its variables, beside what the roles of this version know, and its policy."""
-    settings, found, unread = [], [], []
-    for path in sorted(one for one in inventory.rglob("*.y*ml") if not _hidden(one.relative_to(inventory))):
-        name = str(path.relative_to(inventory))
+def inventories(project: Path) -> list[Path]:
+    """The folders that say which hosts there are: those in the folder inventory, or itself."""
+    top = project / "inventory"
+    below = [one for one in sorted(top.glob("*/")) if one.name not in VARIABLES]
+    return [one for one in below if _says_hosts(one)] or [one for one in (top,) if _says_hosts(one)]
+
+
+def _says_hosts(folder: Path) -> bool:
+    return folder.is_dir() and any(one.is_file() and _is_read(one, Path(one.name)) for one in folder.iterdir())
+
+
+def _is_read(path: Path, name: Path) -> bool:
+    """Whether Ansible reads the file *name* of an inventory: variables, or an inventory's own."""
+    if any(part.startswith(".") for part in name.parts):
+        return False
+    return path.suffix in YAML or (not path.suffix and _has_variables(name)) or _is_ini(name)
+
+
+def _has_variables(name: Path) -> bool:
+    return name.parts[0] in VARIABLES
+
+
+def _is_ini(name: Path) -> bool:
+    return not _has_variables(name) and (name.suffix == ".ini" or name.name == "hosts")
+
+
+def of_inventory(inventory: Path, *, own: bool) -> t.Iterator[Said]:
+    """Its variables, beside what this version knows, and its policy; *own*: it is a project's."""
+    settings: list[Setting] = []
+    found, noted, unread = [], [], []
+    for path in sorted(
+        one for one in inventory.rglob("*") if one.is_file() and _is_read(one, one.relative_to(inventory))
+    ):
+        name = path.relative_to(inventory)
         if path.read_bytes().startswith(VAULTED):
-            unread.append(name)
-            continue
-        try:
-            held = read(path)
-        except ValueError as error:
-            found.append(str(error))
-            continue
-        own = "group_vars" in path.parts or "host_vars" in path.parts
-        for key, value in pairs(held) if own else in_groups(held):
-            settings.append(Setting(key, name, str(value)))
-        if name == POLICY and isinstance(held, dict) and "{{" not in str(held):
-            found += [f"{name}: {sentence}" for sentence in policy_problems(held.get("access_policy"))]
-    if not any(one.name == "access_policy" for one in settings) and not unread:
+            unread.append(f"{name} is vaulted as a whole")
+        elif _is_ini(name):
+            unread.append(f"{name} is no YAML")
+        else:
+            try:
+                held = read(path)
+                if isinstance(held, dict) and "plugin" in held and not _has_variables(name):
+                    unread.append(f"{name} asks a plugin")
+                    continue
+                settings += [Setting(key, str(name), value) for key, value in _variables(held, name)]
+            except ValueError as error:
+                found.append(str(error))
+    policies = [one for one in settings if one.name == "access_policy"]
+    for one in policies:
+        if expressed(one.value):
+            noted.append(f"access_policy in {one.file} has expressions, so that nothing of it is judged")
+        else:
+            found += [f"{one.file}: {sentence}" for sentence in policy_problems(one.value)]
+    if not policies and not unread:
         found.append(f"there is no access_policy: it is kept in {POLICY}")
-    found += problems(settings, roles())
+    if own and not unread and not any(one.name == "project_folder" for one in settings):
+        found.append(
+            "there is no project_folder, so that reports would lie in the collection: write "
+            'project_folder: "{{ inventory_dir }}/../.." into group_vars/all/project.yml'
+        )
+    others = beside()
+    found += problems(settings, roles(), others=others)
     yield from ((BAD, f"{inventory.name}: {sentence}") for sentence in found)
     if not found:
-        yield WELL, f"{inventory.name}: {len(settings)} variables and the policy are as this version knows them"
-    for name in unread:
-        yield NOTE, f"{inventory.name}: {name} is vaulted as a whole, so that nothing of it is judged"
+        judged_too = "" if noted or not policies else " and the policy"
+        count = known([one for one in settings if one not in policies], roles(), others)
+        yield WELL, f"{inventory.name}: {count} variables{judged_too} are as this version knows them"
+    for sentence in [*noted, *(f"{one}, so that nothing of it is judged" for one in unread)]:
+        yield NOTE, f"{inventory.name}: {sentence}"
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _variables(held: t.Any, name: Path) -> t.Iterator[tuple[str, t.Any]]:
+    if held is not None and not isinstance(held, dict):
+        raise ValueError(f"{name} holds no names and values")
+    yield from pairs(held) if _has_variables(name) else in_groups(held, str(name))
 
 
 def pairs(held: t.Any) -> t.Iterator[tuple[str, t.Any]]:
@@ -160,26 +213,48 @@ def pairs(held: t.Any) -> t.Iterator[tuple[str, t.Any]]:
         yield from ((str(key), value) for key, value in held.items())
 
 
-def in_groups(held: t.Any) -> t.Iterator[tuple[str, t.Any]]:
-    """The variables of the groups and hosts of an inventory's own file."""
-    for group in held.values() if isinstance(held, dict) else ():
-        if isinstance(group, dict):
-            yield from pairs(group.get("vars"))
-            for own in (group.get("hosts") or {}).values():
+def in_groups(held: t.Any, name: str) -> t.Iterator[tuple[str, t.Any]]:
+    """The variables of the groups and hosts of an inventory's own file; ValueError where it is none."""
+    for group, said in held.items() if isinstance(held, dict) else ():
+        if isinstance(said, list):
+            raise ValueError(f"{name}: {group} has to be a mapping: write hosts, children or vars into it")
+        for key in ("vars", "hosts", "children") if isinstance(said, dict) else ():
+            # One host or group alone may be a text.
+            if not isinstance(said.get(key) or {}, dict | str):
+                raise ValueError(f"{name}: {key} of {group} has to be a mapping: write each with a colon behind it")
+        if isinstance(said, dict):
+            yield from pairs(said.get("vars"))
+            for own in said["hosts"].values() if isinstance(said.get("hosts"), dict) else ():
                 yield from pairs(own)
-            yield from in_groups(group.get("children"))
+            yield from in_groups(said.get("children"), name)
+
+
+def beside(root: Path = ROOT) -> frozenset[str]:
+    """The variables of no role that an inventory may set: those that playbooks have a default for, and a few."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted((root / "playbooks").rglob("*.yml"))]
+    named = {name for text in texts for name in READ.findall(text)}
+    of_roles = tuple(f"{path.name}_" for path in (root / "roles").iterdir())
+    return frozenset({*BESIDE, *(name for name in named if not name.startswith((*of_roles, "ansible_")))})
 
 
 def roles(root: Path = ROOT) -> dict[str, list[Option]]:
     """The variables of each role of this version."""
-    known = {}
-    for path in sorted((root / "roles").glob("*/meta/argument_specs.yml")):
-        options = read(path)["argument_specs"]["main"]["options"]
-        known[path.parents[1].name] = [
-            Option(name, bool(one.get("required")), tuple(map(str, one.get("choices", ()))))
-            for name, one in options.items()
-        ]
-    return known
+    return {
+        path.parents[1].name: list(_options(read(path)["argument_specs"]["main"]["options"]))
+        for path in sorted((root / "roles").glob("*/meta/argument_specs.yml"))
+    }
+
+
+def _options(said: t.Mapping[str, t.Any]) -> t.Iterator[Option]:
+    for name, one in said.items():
+        yield Option(
+            name,
+            bool(one.get("required")),
+            tuple(map(str, one.get("choices", ()))),
+            one.get("type", "str"),
+            one.get("elements", "raw"),
+            tuple(_options(one.get("options", {}))),
+        )
 
 
 def examine(project: Path) -> t.Iterator[Said]:
@@ -187,17 +262,18 @@ def examine(project: Path) -> t.Iterator[Said]:
     try:
         import yaml  # noqa: F401 - whether it is there
     except ImportError:
-        yield BAD, "PyYAML is missing for this Python, so that nothing could be read: `make venv` installs it here"
+        yield BAD, f"PyYAML is missing for this Python, so that nothing could be read: {INSTALLED} installs it"
         return
     yield from of_machine()
     # The checkout itself asks for no version of itself.
-    if project.resolve() != ROOT:
+    own = project.resolve() != ROOT
+    if own:
         yield from of_project(project)
-    inventories = sorted(one.parent for one in project.glob("inventory/*/hosts.yml"))
-    if not inventories:
-        yield BAD, f"there is no inventory in {project}: `make init PROJECT=FOLDER` begins a project that has one"
-    for inventory in inventories:
-        yield from of_inventory(inventory)
+    found = inventories(project)
+    if not found:
+        yield BAD, f"there is no inventory in {project}: {BEGUN} begins a project that has one"
+    for inventory in found:
+        yield from of_inventory(inventory, own=own)
 
 
 def main(arguments: t.Sequence[str] | None = None) -> int:

@@ -1,54 +1,23 @@
-"""A project of one's own: made once, whole, and every target serves it."""
+"""A project of one's own: made once, whole, and playbooks find it."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-
-ROOT = Path(__file__).resolve().parents[2]
-PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
-ENVIRONMENT = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-
-
-def begin(folder: Path, *more: str) -> subprocess.CompletedProcess:
-    command = [PLAYBOOK, "-i", "localhost,", ROOT / "playbooks/init.yml", "-e", f"project={folder}", *more]
-    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-
-
-def doctor(project: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, ROOT / "tools/doctor.py", project]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def make(*words: str, **environment: str) -> subprocess.CompletedProcess:
-    command = ["make", "--dry-run", *words]
-    there = {**os.environ, **environment}
-    return subprocess.run(command, cwd=ROOT, env=there, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("projects") / "My.shop"
-    done = begin(folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
-
-
-@pytest.fixture
-def broken(tmp_path, project) -> Path:
-    """A copy that a test may spoil."""
-    subprocess.run(["cp", "-r", project, tmp_path / "copy"], check=True)
-    return tmp_path / "copy"
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+from ansible_collections.taaraxtak.production.tests.contract.projects import (
+    ENVIRONMENT,
+    PLAYBOOK,
+    ROOT,
+    begin,
+    files,
+)
 
 
 def test_a_project_has_every_file_of_the_inventories_and_of_the_dashboards(project):
@@ -63,10 +32,70 @@ def test_a_project_has_every_file_of_the_inventories_and_of_the_dashboards(proje
                                                   ("production", "local")}  # fmt: skip
 
 
-def test_an_installed_collection_has_all_that_a_project_is_made_of(project):
-    ignored = set(yaml.safe_load((ROOT / "galaxy.yml").read_text())["build_ignore"])
-    assert ignored.isdisjoint({name.split("/")[0] for name in files(project)} - {".gitignore"})
-    assert ignored.isdisjoint({"playbooks", "tools", "plugins", "meta", "docs"})
+# What somebody who works with the checkout's own inventories has in it, and nobody else may.
+PRIVATE = (
+    *(
+        "inventory/production/.ca/authority",
+        ".ca/authority",
+        "inventory/split/.ca/production/one.crl",
+        "build/audit/a.json",
+    ),
+    *("incidents/2026-11-22-rows/saved.jsonl", "inventory/production/group_vars/all/vault.yml", "box.key", "alice.age"),
+    *("inventory/production/host_vars/production/linode.yml", "inventory/production/known_hosts.txt", ".env"),
+    *("taaraxtak.sql.zst", "inventory/production/group_vars/production_hosts/vaulted.yml"),
+)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """The collection as its package brings it, built in a checkout that is worked with."""
+    base = tmp_path_factory.mktemp("package")
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    for name in {one for one in names if one and (ROOT / one).is_file()}:
+        (base / "checkout" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, base / "checkout" / name)
+    for name in PRIVATE:
+        (base / "checkout" / name).parent.mkdir(parents=True, exist_ok=True)
+        (base / "checkout" / name).write_text("private")
+    build = [PLAYBOOK.with_name("ansible-galaxy"), "collection", "build", "--output-path", base]
+    subprocess.run(build, cwd=base / "checkout", env=ENVIRONMENT, capture_output=True, check=True)
+    (archive,) = base.glob("*.tar.gz")
+    folder = base / "ansible_collections/taaraxtak/production"
+    folder.mkdir(parents=True)
+    subprocess.run(["tar", "-xzf", archive, "-C", folder], check=True)
+    return folder
+
+
+def test_the_package_has_nobodys_secrets_and_no_rows(installed):
+    there = files(installed)
+    assert [name for name, content in there.items() if content == b"private"] == []
+    assert len(there) > 500
+
+
+def test_a_project_is_begun_and_judged_by_the_package_alone(installed, tmp_path):
+    """Without make, which is not in it."""
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(installed.parents[2]), "ANSIBLE_NOCOLOR": "1"}
+    command = [PLAYBOOK, "-i", "localhost,", "taaraxtak.production.init", "-e", f"project={tmp_path}/shop"]
+    begun = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert begun.returncode == 0, begun.stdout + begun.stderr
+    assert "make " not in begun.stdout
+    assert not (installed / "Makefile").exists()
+    command = [sys.executable, installed / "tools/doctor.py", tmp_path / "shop"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("Nothing to mend.\n"), done.stdout + done.stderr
+
+
+def test_a_projects_readme_names_tools_and_playbooks_that_the_package_has(installed, project):
+    text = (project / "README.md").read_text()
+    tools = set(re.findall(r"\$tools/(\w+\.py)", text))
+    assert len(tools) > 4
+    for name in tools:
+        done = subprocess.run([sys.executable, installed / "tools" / name, "--help"], capture_output=True, check=False)
+        assert b"Traceback" not in done.stderr, done.stderr
+    named = set(re.findall(r"ansible-playbook taaraxtak\.production\.(\w+)", text))
+    assert len(named) > 5
+    assert all((installed / "playbooks" / f"{name}.yml").exists() for name in named)
 
 
 def test_only_the_containers_names_and_the_schemas_place_differ(project):
@@ -96,19 +125,25 @@ def test_its_pin_is_this_version(project):
     assert pin == {"name": "taaraxtak.production", "version": version}
 
 
-def test_its_containers_are_no_other_projects(project, tmp_path):
+def containers(folder: Path) -> list[str]:
+    """What the hosts of the folder's inventory/local are called."""
+    names = "msg={{ groups.all | map('extract', hostvars, 'ansible_host') | sort | join(' ') }}"
+    command = [PLAYBOOK.with_name("ansible"), "-i", folder / "inventory/local", "localhost", "-m", "debug", "-a", names]
+    said = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout
+    return re.findall(r"taaraxtak-[a-z0-9-]+", said)
+
+
+def test_its_containers_are_no_other_projects_nor_another_clones(project, broken, tmp_path):
+    """One folder's name, or one and the same commit, at two places."""
     other = tmp_path / "My.shop"
     assert begin(other).returncode == 0
-
-    def scopes(folder: Path) -> list[str]:
-        texts = [
-            (folder / "inventory/local" / name).read_text() for name in ("group_vars/all/connection.yml", "hosts.yml")
-        ]
-        return [name for text in texts for name in re.findall(r"default\('([a-z0-9-]+)', true\)", text)]
-
-    assert re.fullmatch(r"up-my-shop-[0-9a-f]{4}", scopes(project)[0])
-    assert not {"up", "local"} & set(scopes(project))
-    assert {name for name in scopes(project) if "shop" in name}.isdisjoint(scopes(other))
+    (tmp_path / "link").symlink_to(project)
+    ours = containers(project)
+    assert len(ours) == 3
+    assert all(re.fullmatch(r"taaraxtak-(up|local)-my-shop-[0-9a-f]{4}-[a-z]+", name) for name in ours), ours
+    assert set(ours).isdisjoint(containers(other))
+    assert set(ours).isdisjoint(containers(broken))
+    assert containers(tmp_path / "link") == ours
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path):
@@ -140,106 +175,6 @@ def test_check_mode_writes_nothing(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_new_project_is_well(project):
-    done = doctor(project)
-    assert done.returncode == 0, done.stdout
-    assert "Nothing to mend." in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("name", "old", "new", "said"),
-    [
-        ("requirements.yml", 'version: "', 'version: "9', "asks for 9"),
-        ("requirements.yml", "version:", "another:", "has no version"),
-        ("ansible.cfg", "inject_facts_as_vars = false", "", "inject_facts_as_vars = false"),
-        ("inventory/production/group_vars/all/host.yml", "host_devops:", "host_devop:", "write host_devops"),
-        ("inventory/production/group_vars/all/host.yml", "host_devops:", "host_devop:", "host_devops is set nowhere"),
-        ("inventory/production/hosts.yml", "ansible_host: 192.0.2.10", "backup_store: 1", "knows no backup_store"),
-        ("inventory/production/group_vars/production_hosts/access_policy.yml", "mode: auth", "mode: Auth", "mode"),
-        ("inventory/production/group_vars/all/host.yml", "host_devops:", "host_devops: [", "is no YAML"),
-    ],
-)
-def test_what_a_version_needs_is_named(broken, name, old, new, said):
-    path = broken / name
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
-    done = doctor(broken)
-    assert done.returncode == 1, done.stdout
-    assert said in done.stdout
-
-
-def test_a_file_that_is_vaulted_whole_is_said_to_be_unread(broken):
-    (broken / "inventory/production/group_vars/all/secrets.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n3339\n")
-    done = doctor(broken)
-    assert done.returncode == 0, done.stdout
-    assert "secrets.yml is vaulted as a whole" in done.stdout
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("up",),
-        ("status",),
-        ("down",),
-        ("audit",),
-        ("local",),
-        ("local-down",),
-        ("carry-out", "INCIDENT=incidents/x"),
-        ("undo", "INCIDENT=incidents/x"),
-        ("rehearse", "INCIDENT=incidents/x"),
-    ],
-)
-def test_no_target_touches_the_repositorys_own_inventory_for_a_project(project, words):
-    done = make(*words, f"PROJECT={project}")
-    assert done.returncode == 0, done.stderr
-    assert not re.search(r"-i \"?(\./)?inventory/|[ \"]build/(site|status|audit)", done.stdout), done.stdout
-
-
-def test_a_targets_paths_are_seen_from_the_project(project, tmp_path):
-    shown = (
-        'init: ; @echo "$$TAARAXTAK_BASE|$$TAARAXTAK_FOLDER|$(call seen,inventory/x)|$(call seen,/abs)|$(call seen,)"'
-    )
-    (tmp_path / "shown.mk").write_text(f"include Makefile\nshown{shown.removeprefix('init')}\n")
-
-    def said(*words: str) -> str:
-        command = ["make", "-s", "-f", tmp_path / "shown.mk", "shown", *words]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-
-    assert said(f"PROJECT={project}") == f"{project}|{project}/incidents|{project}/inventory/x|/abs|"
-    assert said() == f"{ROOT}|incidents|inventory/x|/abs|"
-
-
-def test_an_incident_of_a_project_names_no_place_of_this_machine(broken):
-    """Its first line tells editors where the schema is."""
-    command = [sys.executable, ROOT / "tools/incidents.py", "--folder", broken / "incidents", "new", "few-words"]
-    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-    (begun,) = (broken / "incidents").glob("*/before.yml")
-    named = begun.read_text().splitlines()[0].partition("$schema=")[2]
-    place = ".ansible/collections/ansible_collections/taaraxtak/production/docs/incident.schema.json"
-    assert (begun.parent / named).resolve() == broken.resolve() / place
-
-
-@pytest.mark.parametrize(("version", "status"), [("{here}", 0), ("9{here}", 1), ("0123abcd", 0)])
-def test_another_version_than_the_projects_changes_nothing(broken, version, status):
-    """A commit can't be compared: that is said, and people decide."""
-    path, here = broken / "requirements.yml", yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"]
-    path.write_text(path.read_text().replace(here, version.format(here=here)))
-    command = [sys.executable, ROOT / "tools/doctor.py", "--pin", broken]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == status
-    assert bool(done.stdout) == (version != "{here}")
-    for target in ("up", "local", "rehearse", "carry-out"):
-        assert "tools/doctor.py --pin" in make(target, f"PROJECT={broken}").stdout
-
-
-def test_a_project_is_named_on_the_command_line_alone(project):
-    """PROJECT is a name that other programs' environments have."""
-    assert make("down", PROJECT="/nowhere").returncode == 0
-    refused = make("down", "PROJECT=/nowhere")
-    assert refused.returncode != 0
-    assert "There is no project in /nowhere" in refused.stderr
-
-
 @pytest.mark.parametrize("given", ["env", "inventory"])
 def test_playbooks_read_and_write_in_the_project(project, tmp_path, given):
     """By make's word, and without make by the project's inventory; on localhost too, which is in no inventory."""
@@ -255,6 +190,26 @@ def test_playbooks_read_and_write_in_the_project(project, tmp_path, given):
         [PLAYBOOK, "-i", inventory, play], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stdout.count(f"at={project.resolve()}=") == 2, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("given", ["env", "inventory"])
+def test_the_reports_of_an_adoption_lie_in_the_project(project, tmp_path, given):
+    """TAARAXTAK_BASE is make's alone: whoever types ansible-playbook may have it of another project."""
+    text = tmp_path / "play.yml"
+    text.write_text(
+        "- hosts: production\n  gather_facts: false\n  connection: local\n"
+        f"  vars_files: {[f'{ROOT}/playbooks/vars/{name}.yml' for name in ('project', 'adopt')]}\n"
+        "  tasks: [{ansible.builtin.debug: {msg: 'at={{ __adopt_reports | realpath }}='}}]\n"
+    )
+    base = project if given == "env" else ROOT
+    environment = {
+        **ENVIRONMENT,
+        "TAARAXTAK_BASE": str(base),
+        "TAARAXTAK_PROJECT": str(project) if given == "env" else "",
+    }
+    command = [PLAYBOOK, "-i", project / "inventory/production", text]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert f"at={project.resolve()}/build/adopt=" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_playbooks_of_dashboards_find_what_make_local_has_written_in_the_project(broken, tmp_path):
