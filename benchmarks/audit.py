@@ -42,6 +42,8 @@ RUNS = 5
 MEGABYTES, SECONDS = 5, 2
 # What somebody has granted beside the policy: to everybody on so many tables.
 STRAY = 1_000
+# To how many roles something was granted on every table.
+STRAYED = 20
 
 Row = dict[str, t.Any]
 
@@ -55,6 +57,7 @@ def main() -> int:
     cases = {f"{size.tables:,} tables x {size.logins} roles": answer(size)}
     if not quick:
         cases["the same, no two tables alike"] = unlike(size)
+        cases[f"the same, {STRAYED} roles with a stray privilege on every table"] = strayed(size)
     rows = [measure(name, data, 1 if quick else RUNS) for name, data in cases.items()]
     heads = ("", "findings", "rows of the matrix", "report s", "page s", "page MB", "opens in s")
     keys = ("findings", "rows", "report_s", "page_s", "page_mb")
@@ -90,7 +93,8 @@ def answer(size: estate.Size) -> Document:
     stray = [(made.first, name) for name in made.tables[made.first][:STRAY]]
     for login in made.logins:
         effective.append(held(login, made.first, [name for _schema, name in stray], ("INSERT",), "PUBLIC"))
-    return {"effective": effective, "findings": [finding(schema, name) for schema, name in stray]}
+    findings = [finding(schema, name) for schema, name in stray]
+    return {"effective": effective, "findings": findings, "unread": [], "probes": []}
 
 
 def unlike(size: estate.Size) -> Document:
@@ -106,6 +110,16 @@ def unlike(size: estate.Size) -> Document:
     return data
 
 
+def strayed(size: estate.Size) -> Document:
+    """Some roles may delete everywhere, each by a grant of its own: as many findings as there are tables, for each."""
+    data, made = answer(size), estate.make(size)
+    for login in made.logins[:STRAYED]:
+        for schema, names in made.tables.items():
+            data["effective"].append(held(login, schema, names, ("DELETE",)))
+            data["findings"] += [finding(schema, name, login, "DELETE") for name in names]
+    return data
+
+
 def held(role: str, schema: str, names: t.Iterable[str], privileges: t.Sequence[str], *path: str) -> Document:
     """An element of ``effective``."""
     return {
@@ -114,14 +128,15 @@ def held(role: str, schema: str, names: t.Iterable[str], privileges: t.Sequence[
     }  # fmt: skip
 
 
-def finding(schema: str, name: str) -> Document:
-    """The finding on a table that everybody may write to."""
+def finding(schema: str, name: str, role: str = "public", privilege: str = "INSERT") -> Document:
+    """The finding on a table that somebody, or everybody, may write to."""
     where = f"table {schema}.{name}"
+    who, to = ("PUBLIC", "PUBLIC") if role == "public" else (role, f'"{role}"')
     return {
-        "id": f"excess-privilege-{name}", "severity": "critical", "rule": "excess-privilege", "role": "public",
-        "database": estate.DATABASE, "object": where, "privilege": "INSERT", "path": ["PUBLIC", f"INSERT on {where}"],
-        "evidence": f"PUBLIC may INSERT on {where} in {estate.DATABASE}", "exception": None,
-        "remedy": f'REVOKE INSERT ON TABLE "{schema}"."{name}" FROM PUBLIC CASCADE',
+        "id": f"excess-privilege-{role}-{schema}-{name}", "severity": "critical", "rule": "excess-privilege",
+        "role": role, "database": estate.DATABASE, "object": where, "privilege": privilege,
+        "path": [who, f"{privilege} on {where}"], "evidence": f"{who} may {privilege} on {where} in {estate.DATABASE}",
+        "exception": None, "remedy": f'REVOKE {privilege} ON TABLE "{schema}"."{name}" FROM {to} CASCADE',
     }  # fmt: skip
 
 
@@ -131,6 +146,8 @@ def measure(name: str, data: Document, runs: int) -> Row:
     hosts = [Host("production", ("database_hosts",), "192.0.2.10")]
     began = time.perf_counter()
     judged = judge([Source("access", "production", READ, data=data)], hosts, now=NOW, expected={}, kinds=kinds)
+    if judged.unread:
+        raise ValueError(f"the answer can't be judged, so that there is nothing to measure: {judged.sources[0].why}")
     document = report(judged, hosts, now=NOW, fail_on="low", last=None)
     made = time.perf_counter()
     html = page(document)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from plugins.module_utils.audit.text import plain  # noqa: E402 - the path is set above
 from plugins.module_utils.dumps.notify import tell  # noqa: E402 - the path is set above
 
 # cron's PATH has no virtual environment.
@@ -35,6 +37,8 @@ TIMEOUT = 1800
 GRACE = 10
 # The end of the log that is shown where there is no report.
 SHOWN = 30
+# What ends a run from outside: a machine that stops, a terminal that is closed.
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
@@ -90,20 +94,26 @@ def audited(options: argparse.Namespace) -> tuple[int, str]:
     """Run the playbook: the status, and what there is to say."""
     folder = options.folder.absolute()
     given = {"audit_folder": str(folder), **({"audit_fail_on": options.fail_on} if options.fail_on else {})}
-    inventories = [word for one in options.inventory or ["inventory/local"] for word in ("-i", one)]
+    inventories = [word for one in options.inventory or [ROOT / "inventory/local"] for word in ("-i", _whole(one))]
     command = [PLAYBOOK, *inventories, "-e", json.dumps(given), ROOT / "playbooks/audit.yml"]
     report, begun = folder / "audit.json", time.monotonic()
-    before = stamp(report)
     written = folder.with_name(f"{folder.name}.log")
     try:
         written.parent.mkdir(parents=True, exist_ok=True)
         # It says where hosts are open.
         written.touch(mode=0o600)
         written.chmod(0o600)
-        log = written.open("wb")
+        log = written.open("ab")
     except OSError as error:
         return UNSEEN, f"audit: nobody knows: {written} can't be written: {error.strerror}"
     with log:
+        try:
+            # Whatever of a run is still alive holds it, too.
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return UNSEEN, f"audit: nobody knows: another run is under way, and writes {written}"
+        before = stamp(report)
+        log.truncate(0)
         try:
             ended = ran(command, log, options.timeout)
         except OSError as error:
@@ -112,17 +122,32 @@ def audited(options: argparse.Namespace) -> tuple[int, str]:
     if status is None or (ended == 0) != (status == 0):
         end = written.read_text(errors="replace").splitlines()[-SHOWN:]
         why = f"did not end within {options.timeout} s" if ended is None else "ended without a report"
-        return UNSEEN, "\n".join([*end, f"audit: nobody knows: the playbook {why}, see {written}"])
+        # What hosts have said stands in it.
+        return UNSEEN, "\n".join([*map(plain, end), f"audit: nobody knows: the playbook {why}, see {written}"])
     screen = (folder / "screen.txt").read_text(encoding="utf-8").rstrip("\n")
     if options.brief and status == 0:
         return status, "\n".join(screen.splitlines()[:2])
     return status, f"{screen}\nIt took {time.monotonic() - begun:.0f} s."
 
 
+def _whole(inventory: str | Path) -> str:
+    """The inventory as it is named from anywhere: a path made absolute, a list of hosts as it stands."""
+    path = Path(inventory).absolute()
+    return str(inventory) if "," in str(inventory) and not path.exists() else str(path)
+
+
+def _environment() -> dict[str, str]:
+    """In a collection that is installed, the one of this very file is the one that runs."""
+    if ROOT.parents[1].name != "ansible_collections":
+        return dict(os.environ)
+    others = os.environ.get("ANSIBLE_COLLECTIONS_PATH", "")
+    return {**os.environ, "ANSIBLE_COLLECTIONS_PATH": ":".join(filter(None, (str(ROOT.parents[2]), others)))}
+
+
 def ran(command: list[str | Path], log: t.BinaryIO, timeout: int) -> int | None:
     """How *command* ended; None where it had to be ended, with all that it has started."""
     process = subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        command, cwd=ROOT, env=_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
     )
     try:
         return process.wait(timeout)
@@ -139,5 +164,14 @@ def ran(command: list[str | Path], log: t.BinaryIO, timeout: int) -> int | None:
             process.wait()
 
 
+def end(number: int, _frame: object) -> t.NoReturn:
+    """End as a signal asks for, once: what was started is ended on the way out, which a second one must not cut off."""
+    for one in ENDING:
+        signal.signal(one, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    for ending in ENDING:
+        signal.signal(ending, end)
     sys.exit(main())

@@ -74,12 +74,28 @@ outcomes:
     steady:
       description: The same without its age.
       type: str
+tables:
+  description: What the check was told to look at, as O(settings) has it.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    table:
+      description: The table's name.
+      type: str
+    column:
+      description: The column with its rows' times.
+      type: str
+    max_age:
+      description: How many seconds old its newest row may be.
+      type: float
 """
 
 import json
 import os
 import pwd
 import typing as t
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -116,6 +132,17 @@ def outcomes(text: str) -> list[dict[str, str]]:
     return listed
 
 
+def tables(path: str) -> list[dict[str, t.Any]]:
+    """What the check, which has just read it, was told; ValueError where it is not as the check has it."""
+    try:
+        told = json.loads(Path(path).read_text(encoding="utf-8"))
+        return [
+            {"table": one["table"], "column": one["column"], "max_age": float(one["max_age"])} for one in told["tables"]
+        ]
+    except (ValueError, LookupError, TypeError):
+        raise ValueError(f"{path} is not as the role collector writes it: apply the role") from None
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -129,11 +156,12 @@ def main() -> None:
     try:
         status, out, said = module.run_command(command_of(module.params), cwd="/")
         found = outcomes(out)
+        if status not in (0, 1, 2):
+            raise ValueError(f"the check ended with exit status {status}")
+        told = tables(module.params["settings"])
     except (ValueError, OSError) as error:
         module.fail_json(msg="; ".join([str(error), *said.strip().splitlines()[-1:]]))
-    if status not in (0, 1, 2):
-        module.fail_json(msg=f"the check ended with exit status {status}: {said.strip()[-2000:]}")
-    module.exit_json(changed=False, outcomes=found)
+    module.exit_json(changed=False, outcomes=found, tables=told)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,22 @@ options:
   approvers:
     description: The file of the approvers' keys. Without it no approval is verified.
     type: path
+  approver_keys:
+    description:
+      - The approvers and their keys, in the place of a file.
+      - Where there are none, no approval is verified, and an incident that has one is RV(incidents[].unverified).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The approver's login.
+        type: str
+        required: true
+      key:
+        description: The line of the approver's C(.pub) file.
+        type: str
+        required: true
 extends_documentation_fragment:
   - taaraxtak.production.attributes
 attributes:
@@ -31,6 +47,7 @@ attributes:
     details: Nothing is ever changed.
 requirements:
   - PyYAML on the host that the task runs on
+  - C(ssh-keygen) there where approvals are verified
 seealso:
   - module: taaraxtak.production.corrective_action
 author:
@@ -69,6 +86,9 @@ incidents:
     overdue:
       description: Whether its after-action report should be there by now, and is not.
       type: bool
+    unverified:
+      description: Whether all that it waits for is an approval that nobody has verified.
+      type: bool
 """
 
 import datetime as dt
@@ -78,11 +98,26 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.actions import folder, states
+from ..module_utils.actions.records import NAMESPACE
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"folder": {"type": "path", "required": True}, "approvers": {"type": "path"}},
+        argument_spec={
+            "folder": {"type": "path", "required": True},
+            "approvers": {"type": "path"},
+            "approver_keys": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "key": {"type": "str", "required": True, "no_log": False},
+                },
+                "no_log": False,
+            },
+        },
+        mutually_exclusive=[("approvers", "approver_keys")],
         supports_check_mode=True,
     )
     kept_in = Path(module.params["folder"])
@@ -93,7 +128,15 @@ def main() -> None:
         places = sorted(one for one in kept_in.iterdir() if one.is_dir() or one.is_symlink())
     except OSError as error:
         module.fail_json(msg=f"the folder {kept_in} can't be read: {error.strerror}")
-    module.exit_json(changed=False, incidents=[told(one, now, module.params["approvers"]) for one in places])
+    approvers = module.params["approvers"]
+    if module.params["approver_keys"]:
+        # ssh-keygen reads a file.
+        approvers = str(Path(module.tmpdir) / "approvers")
+        lines = [
+            f'{one["name"]} namespaces="{NAMESPACE}" {one["key"].strip()}' for one in module.params["approver_keys"]
+        ]
+        Path(approvers).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    module.exit_json(changed=False, incidents=[told(one, now, approvers) for one in places])
 
 
 def told(place: Path, now: dt.datetime, approvers: str | None) -> dict[str, t.Any]:
@@ -101,9 +144,16 @@ def told(place: Path, now: dt.datetime, approvers: str | None) -> dict[str, t.An
     try:
         found = folder.understand(folder.read_folder(str(place)), approvers)
     except ValueError as error:
-        return {"name": place.name, "word": states.VOID, "why": str(error), "overdue": False}
+        return {"name": place.name, "word": states.VOID, "why": str(error), "overdue": False, "unverified": False}
     stands = states.state(found, now)
-    return {"name": found.name, "word": stands.word, "why": stands.why, "overdue": states.overdue(found, now)}
+    waits = stands.word == states.REHEARSED and bool(found.approval_sha256)
+    return {
+        "name": found.name,
+        "word": stands.word,
+        "why": stands.why,
+        "overdue": states.overdue(found, now),
+        "unverified": waits and found.unverified,
+    }
 
 
 if __name__ == "__main__":

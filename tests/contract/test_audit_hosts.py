@@ -93,6 +93,22 @@ def test_addresses_to_tell_lie_where_the_roles_put_them():
         assert "'/etc/taaraxtak/notify.' ~ kind" in variables(role)[f"__{role}_notify_files"]
 
 
+def test_every_program_and_unit_of_the_roles_is_looked_at():
+    """Whoever may change one of them is whoever runs it."""
+    for groups, roles in ((PRODUCTION, ("backup", "collector")), (["store_hosts"], ["dump_store"])):
+        found = {one["path"] for one in expectations(VARIABLES.__getitem__, groups)["secrets"]["files"]}
+        for role in roles:
+            said = text(f"{role}/vars/main.yml")
+            paths = set(
+                re.findall(r"/usr/local/(?:s?bin/[\w-]+|lib/taaraxtak/\w+\.py)|/etc/systemd/system/[\w-]+\.\w+", said)
+            )
+            paths |= {
+                f"/etc/systemd/system/{name}" for name in re.findall(r"^  - (taaraxtak-[\w@.-]+)$", said, re.MULTILINE)
+            }
+            assert paths
+            assert paths <= found
+
+
 def test_every_secret_of_the_roles_is_looked_at():
     """What roles write with a group of its own and no access for others, and what they mark as secret."""
     looked_at = {one["path"] for one in expectations(VARIABLES.__getitem__, PRODUCTION)["secrets"]["files"]}

@@ -98,6 +98,20 @@ def test_a_hole_is_red_where_it_is_and_leads_to_its_finding(host, tmp_path, plan
     assert all(one["id"] in page for one in report["findings"])
 
 
+def test_who_holds_a_lock_keeps_nobody_from_seeing_that_probes_were_not_run(host, tmp_path):
+    holder = host.server.connect(database="taaraxtak")
+    holder.autocommit = False
+    try:
+        with holder.cursor() as cursor:
+            cursor.execute("LOCK provider_marketshare IN ACCESS EXCLUSIVE MODE")
+        _answer, report = audited(host, tmp_path)
+    finally:
+        holder.close()
+    assert report["status"] == 2
+    found = [one for one in report["findings"] if one["rule"] == "probe-not-run"]
+    assert ("scraper", "55P03") in {(one["who"], one["what"]) for one in found}
+
+
 def test_what_the_policy_grants_stays_as_it_is_beside_a_hole(host, tmp_path):
     host.sql("GRANT INSERT ON provider_marketshare TO PUBLIC")
     try:

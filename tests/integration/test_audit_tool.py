@@ -5,7 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shutil
+import signal
 import subprocess
+import sys
+import time
 import typing as t
 from pathlib import Path
 
@@ -93,6 +97,95 @@ def test_an_audit_that_hangs_is_ended_with_all_that_it_has_started_and_told(tool
     assert json.loads(heard.read_text())["subject"] == "nobody could look"
 
 
+@pytest.fixture
+def started(tmp_path):
+    """The tool as a process of its own, whose playbook hangs; ended at the end."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    (tmp_path / "bin" / "ansible-playbook").write_text(HANGING.format(pid=tmp_path / "pid"))
+    (tmp_path / "bin" / "ansible-playbook").chmod(0o755)
+    tool = [tmp_path / "bin" / "python", ROOT / "tools" / "audit.py", "--folder", tmp_path / "audit"]
+    process = subprocess.Popen(tool, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
+    yield process, tool
+    process.kill()
+    process.communicate()
+
+
+def until(done: t.Callable[[], t.Any]) -> None:
+    """Wait for it, for ten seconds."""
+    end = time.monotonic() + 10
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_the_audit_ends_all_that_it_has_started(started, tmp_path, number):
+    """The playbook hears nothing of it by itself: it is in a session of its own, and deaf besides."""
+    process, _tool = started
+    process.send_signal(number)
+    time.sleep(0.2)
+    # Whoever asks twice must not keep it from that.
+    process.send_signal(number)
+    assert process.wait(30) == 128 + number
+    assert not alive(int((tmp_path / "pid").read_text()))
+
+
+def test_two_runs_on_one_folder_are_not_at_once(started, tmp_path):
+    process, tool = started
+    done = subprocess.run(tool, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "another run is under way" in done.stderr
+    assert process.poll() is None
+    assert "it waits for a host" in (tmp_path / "audit.log").read_text()
+
+
+def test_what_a_host_has_said_moves_no_cursor_and_is_told_plain(tool, tmp_path, capsys):
+    path, heard = settings(tmp_path)
+    tool.PLAYBOOK.write_text("#!/bin/sh\nprintf 'a\\033[2J\\033]0;x\\007b\\r\\n'\nexit 2\n")
+    tool.PLAYBOOK.chmod(0o755)
+    assert tool.main(["--folder", str(tmp_path / "audit"), "--notify", str(path)]) == 3
+    said = capsys.readouterr().err
+    assert "a\\x1b[2J" in said
+    assert not set("\x1b\x07\r") & set(said + json.loads(heard.read_text())["text"])
+
+
+# Writes down what it is given, and where.
+NOTING = """#!/bin/sh
+echo "$ANSIBLE_COLLECTIONS_PATH" > {there}/collections
+pwd > {there}/place
+for one in "$@"; do echo "$one"; done > {there}/given
+"""
+
+
+def test_an_inventory_is_the_one_of_the_folder_that_the_audit_is_called_in(tool, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inventory").mkdir()
+    tool.PLAYBOOK.write_text(NOTING.format(there=tmp_path))
+    tool.PLAYBOOK.chmod(0o755)
+    tool.main(["--folder", "audit", "--inventory", "inventory", "--inventory", "a,b"])
+    assert (tmp_path / "given").read_text().splitlines()[:4] == ["-i", str(tmp_path / "inventory"), "-i", "a,b"]
+    assert (tmp_path / "place").read_text().strip() == str(ROOT)
+
+
+def test_a_collection_that_is_installed_runs_itself(tmp_path):
+    """From anywhere, with what is installed beside it."""
+    own = tmp_path / "ansible_collections" / "taaraxtak" / "production"
+    own.mkdir(parents=True)
+    for name in ("tools", "plugins"):
+        shutil.copytree(ROOT / name, own / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    (tmp_path / "bin" / "ansible-playbook").write_text(NOTING.format(there=tmp_path))
+    (tmp_path / "bin" / "ansible-playbook").chmod(0o755)
+    subprocess.run(
+        [tmp_path / "bin" / "python", own / "tools" / "audit.py", "--folder", tmp_path / "audit"],
+        cwd=tmp_path, env={"ANSIBLE_COLLECTIONS_PATH": "/srv/others"}, check=False,
+    )  # fmt: skip
+    assert (tmp_path / "collections").read_text().strip() == f"{tmp_path}:/srv/others"
+
+
 def test_the_log_is_for_nobody_else(tool, tmp_path):
     log = tmp_path / "audit.log"
     log.write_text("of before")
@@ -145,14 +238,14 @@ def test_the_line_of_the_page_runs_as_cron_runs_it(tmp_path):
     (tmp_path / "inventory").write_text("all:\n")
     line = found[1]
     for there, here in (
-        ("/srv/project", tmp_path / "project"),
-        ("inventory/production", tmp_path / "inventory"),
+        ("/srv/checkout", tmp_path / "project"),
+        ("/srv/project/inventory/production", tmp_path / "inventory"),
+        ("/srv/project/build/audit", tmp_path / "audit"),
         ("/etc/taaraxtak/audit-notify.json", path),
     ):
         assert there in line
         line = line.replace(there, str(here))
     assert "%" not in line, "cron takes % for the end of the line"
-    line += f" --folder {tmp_path}/audit"
     done = subprocess.run(
         ["/bin/sh", "-c", line], env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"},
         capture_output=True, text=True, check=False,

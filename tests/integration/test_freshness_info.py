@@ -43,6 +43,7 @@ def test_what_the_collector_s_check_finds_the_audit_finds(configured: Path, chec
     done = ask(configured, check=check)
     assert not done.failed, done.msg
     assert not done.changed
+    assert done.values["tables"] == [{"table": f"public.{name}", "column": "at", "max_age": 3600.0} for name in "abc"]
     found = judge(Source("freshness", "production", "read", data=done.values), Expected({"tables": ["public.d"]}, NOW))
     assert [(one.rule, one.object) for one in found] == [
         ("collector-stale", "table public.b"),
@@ -92,6 +93,7 @@ def test_root_looks_with_the_collector_s_rights_alone(tmp_path: Path) -> None:
     who = "import json, os; who = [os.getresuid(), os.getresgid(), os.getgroups(), sorted(os.environ)]"
     said = "{'about': 'table a', 'state': 'fresh', 'sentence': json.dumps(who), 'steady': ''}"
     program.write_text(f"{who}\nprint(json.dumps({{'why': '', 'outcomes': [{said}]}}))")
+    (tmp_path / "freshness.json").write_text('{"tables": []}')
     for path in (program, *program.parents[:-2]):
         path.chmod(0o755)
     done = ask(tmp_path, program=str(program), user="nobody")

@@ -22,7 +22,7 @@ READING: tuple[tuple[str, ...], ...] = (
     ("dpkg-query", "--search", _PATH),
     ("dpkg-query", "--search", _PATH, _PATH),
     ("dump-store", "list", "--json"),
-    ("find", _PATH, "-mindepth", "1", "-maxdepth", r"\d", "-printf", r"%p\\n"),
+    ("find", _PATH, "-mindepth", "1", "-maxdepth", r"\d", "-printf", r"%[fp]\\n"),
     ("find", "/", "-xdev", "-type", "f", "-perm", "/6000", "-printf", r"%p\\n"),
     ("find", "/root", "/home", "-xdev", "-name", r"authorized_keys\*", "-printf", r"%p\\n"),
     ("getent", r"passwd|shadow"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import os
 import typing as t
 from pathlib import Path
 
@@ -19,12 +20,13 @@ from ansible_collections.taaraxtak.production.tests.live import only_reads
 VARIABLES = ("access_policy", "audit_absent", "backup_databases", "backup_dumper", "backup_stores", "backup_user",
              "collector_freshness", "collector_user", "database_port", "database_settings", "dashboards_grafana",
              "dashboards_published", "dump_store_folder", "dump_store_readers", "dump_store_user", "host_devops",
-             "linode_report")  # fmt: skip
+             "linode_report", "project_folder")  # fmt: skip
 # And how it is reached.
 REACHED = ("ansible_host", "ansible_user", "ansible_port", "ansible_connection", "ansible_become",
            "ansible_ssh_common_args")  # fmt: skip
-# Where playbooks/linode.yml writes what the provider said, unless it is told another place.
-REPORT = Path(__file__).resolve().parents[2] / "build" / "linode" / "verify.json"
+# Where playbooks/linode.yml writes what the provider said, unless it is told another place: below the project, or this.
+REPORT = Path("build", "linode", "verify.json")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,17 +49,30 @@ class Host:
         self.name, self.groups, self.variables = place.name, place.groups, place.variables
         options = {"sudo": place.become} | ({"ssh_extra_args": place.ssh_options} if place.ssh_options else {})
         self._host = testinfra.get_host(place.address, **options)
+        self._inside: dict[str, list[str]] = {}
 
     def run(self, *arguments: str) -> t.Any:
         """What a command that is known to read alone says."""
         only_reads.command(arguments)
-        return self._host.run(" ".join(["%s"] * len(arguments)), *arguments)
+        # In no language but its own: whoever logs in may bring another along.
+        return self._host.run(" ".join(["env LC_ALL=C", *["%s"] * len(arguments)]), *arguments)
 
-    def said(self, *arguments: str) -> str:
-        """The same, of one that must succeed."""
+    def said(self, *arguments: str, statuses: t.Collection[int] = (0,), warned: bool = True) -> str:
+        """The same, of one that must end with one of *statuses*; not *warned*: and must complain of nothing."""
         done = self.run(*arguments)
-        assert done.rc == 0, f"{' '.join(arguments)} on {self.name}: {done.stderr}"
+        assert done.rc in statuses, f"{' '.join(arguments)} on {self.name}: {done.stderr}"
+        assert warned or not done.stderr.strip(), f"{' '.join(arguments)} on {self.name}: {done.stderr}"
         return str(done.stdout)
+
+    def inside(self, folder: str) -> list[str]:
+        """The paths of what is in a folder; none where there is no such folder. Who can't look there has not looked."""
+        path = Path(folder)
+        if path != path.parent and str(path) not in self.inside(str(path.parent)):
+            return []
+        if str(path) not in self._inside:
+            printed = self.said("find", f"{path}/.", "-mindepth", "1", "-maxdepth", "1", "-printf", r"%f\n")
+            self._inside[str(path)] = [str(path / name) for name in printed.splitlines()]
+        return self._inside[str(path)]
 
     def sql(
         self, query: str, *, account: str = "postgres", role: str = "postgres", database: str = "postgres"
@@ -119,8 +134,14 @@ def provided(inventory: str) -> dict[str, t.Any] | None:
     variables = production[0].variables
     if "provider" in [one["source"] for one in variables.get("audit_absent", [])]:
         return None
-    said = Path(variables.get("linode_report") or REPORT).read_text(encoding="utf-8")
+    said = report(variables).read_text(encoding="utf-8")
     return {**json.loads(said), "wanted": len(production)}
+
+
+def report(variables: t.Mapping[str, t.Any]) -> Path:
+    """Where playbooks/linode.yml has written what the provider said, by the rule of playbooks/vars/project.yml."""
+    project = os.environ.get("TAARAXTAK_PROJECT") or variables.get("project_folder") or ROOT
+    return Path(variables.get("linode_report") or Path(project, REPORT))
 
 
 def _address(name: str, word: t.Mapping[str, t.Any]) -> str:

@@ -40,7 +40,12 @@ def test_devops_keys_are_those_of_the_inventory(host):
 
 
 def test_no_key_lies_in_a_home(host):
-    assert host.run("find", "/root", "/home", "-xdev", "-name", "authorized_keys*", "-printf", r"%p\n").stdout == ""
+    """Nor in that of an account of a program, which may be anywhere."""
+    assert host.said("find", "/root", "/home", "-xdev", "-name", "authorized_keys*", "-printf", r"%p\n") == ""
+    homes = {line.split(":")[5] for line in host.said("getent", "passwd").splitlines()}
+    assert "/root" in homes
+    keys = [path for home in sorted(homes) if home for path in host.inside(f"{home.rstrip('/')}/.ssh")]
+    assert [path for path in keys if path.rpartition("/")[2].startswith("authorized_keys")] == []
 
 
 def test_nobody_but_root_can_add_a_key(host):

@@ -198,6 +198,12 @@ DATA: t.Final = (
     ),
     # what no host answers for
     Planted(
+        "a-store-that-only-keeps-files",
+        P,
+        (),
+        (("store-promises-less", "store box"), ("secret-missing", "file /etc/taaraxtak/store_keys/box")),
+    ),
+    Planted(
         "no-backups-at-the-provider",
         C,
         (sed('s/"problems": \\[\\]/"problems": ["backups are off"]/', str(FOLDER / "verify.json")),),

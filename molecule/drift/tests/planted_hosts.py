@@ -15,7 +15,14 @@ HOSTS: t.Final = (
     Planted("a-password", P, (("usermod", "-p", "$6$salt$hash", "alice"),), one("password-set", "account alice"), True),
     Planted("no-password", S, (run("passwd --delete games"),), one("password-empty", "account games")),
     Planted("reads-the-logs", P, (run("usermod -aG adm mallory"),), one("group-member", "group adm")),
+    Planted("reads-the-signing-key", P, (run("usermod -aG pgdumper mallory"),), one("group-member", "group pgdumper")),
     # sudo
+    Planted(
+        "sudo-with-any-environment",
+        S,
+        (File("/etc/sudoers.d/oops-defaults", "Defaults:games !env_reset\n", "0440"),),
+        one("sudo-defaults", "account games"),
+    ),
     Planted(
         "sudo-for-a-game",
         S,
@@ -97,6 +104,13 @@ HOSTS: t.Final = (
     Planted(
         "a-table-of-somebody", S, (run("nft add table inet oops"),), one("firewall-other-table", "table inet oops")
     ),
+    # Not loaded yet.
+    Planted(
+        "another-table-at-boot",
+        S,
+        (sed("1a table ip oops { }", "/etc/nftables.conf"),),
+        one("firewall-other-table", "table at boot"),
+    ),
     # sockets
     Planted(
         "a-web-server",
@@ -155,6 +169,39 @@ HOSTS: t.Final = (
         True,
     ),
     Planted(
+        "dumps-are-archived-once-a-year",
+        S,
+        (
+            sed("s/^On.*Sec=.*/OnCalendar=yearly/", f"{SYSTEM}/taaraxtak-dumps-archive.timer"),
+            run("systemctl daemon-reload"),
+        ),
+        one("timer-changed", "timer taaraxtak-dumps-archive.timer"),
+        True,
+    ),
+    Planted(
+        "rows-are-looked-for-once-a-year",
+        P,
+        (
+            sed("s/^On.*Sec=.*/OnCalendar=yearly/", f"{SYSTEM}/taaraxtak-freshness.timer"),
+            run("systemctl daemon-reload"),
+        ),
+        one("timer-changed", "timer taaraxtak-freshness.timer"),
+        True,
+    ),
+    Planted(
+        "rows-of-ten-years-are-new",
+        P,
+        (sed('s/"max_age": [0-9]*/"max_age": 315360000/', "/etc/taaraxtak/freshness.json"),),
+        one("collector-limit", "table public.ooni_web_connectivity_test"),
+        True,
+    ),
+    Planted(
+        "anybody-adds-a-job",
+        P,
+        (run("chmod 0777 /etc/cron.daily"),),
+        one("cron-writable", "folder /etc/cron.daily"),
+    ),
+    Planted(
         "a-job-of-at",
         S,
         (run("mkdir -p /var/spool/cron/atjobs"), File("/var/spool/cron/atjobs/a0000101", "id\n")),
@@ -199,6 +246,13 @@ HOSTS: t.Final = (
         S,
         (run("chmod 2755 /var/lib/taaraxtak-dumps/archive"),),
         one("secret-open", "file /var/lib/taaraxtak-dumps/archive"),
+        True,
+    ),
+    Planted(
+        "a-group-changes-what-dumps",
+        P,
+        (run("chmod 0775 /usr/local/sbin/dump-source"),),
+        one("secret-open", "file /usr/local/sbin/dump-source"),
         True,
     ),
     Planted("no-sudoers-mode", S, (run("chmod 0444 /etc/sudoers"),), one("secret-open", "file /etc/sudoers")),
@@ -257,5 +311,11 @@ HOSTS: t.Final = (
             run("systemctl daemon-reload"),
         ),
         one("unit-override", "unit taaraxtak-collector.service"),
+    ),
+    Planted(
+        "another-cron",
+        P,
+        (run(f"cp /usr/lib/systemd/system/cron.service {SYSTEM}/cron.service"), run("systemctl daemon-reload")),
+        one("unit-override", "unit cron.service"),
     ),
 )

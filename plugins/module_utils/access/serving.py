@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import time
 import typing as t
 from pathlib import Path
@@ -21,13 +22,15 @@ from .postgres import MAINTENANCE, Params, query, session
 if t.TYPE_CHECKING:
     from .postgres import Connection as Connected
 
-# So much of the end of each file of the log is read: some hundred thousand connections.
-LOG_BYTES = 32 * 1024 * 1024
+# Of a file of the log that is longer the beginning is not read, and that is said: so much takes half a minute.
+LOG_BYTES = 256 * 1024 * 1024
+# What tells of a connection is shorter; of a statement, which may have a gigabyte, no more is held.
+LONGEST = 64 * 1024
 # How often a log is read, and how long is waited in between, until it has what the server has just written. Seconds.
 LOOKS, PAUSE = 3, 0.3
 ACTIVITY = """
-SELECT DISTINCT usename, datname, coalesce(host(client_addr), '[local]') FROM pg_stat_activity
-WHERE backend_type = 'client backend' AND usename IS NOT NULL
+SELECT DISTINCT usename, coalesce(datname, ''), coalesce(host(client_addr), '[local]') FROM pg_stat_activity
+WHERE backend_type IN ('client backend', 'walsender') AND usename IS NOT NULL
 """
 FACTS = """
 SELECT current_setting('server_version'), current_setting('cluster_name'),
@@ -50,7 +53,8 @@ def serve(params: Params, policy: Policy, wanted: t.Mapping[str, t.Any], log: st
         (values,) = query(connection, LOGGED)
         now = {Connection(*row) for row in query(connection, ACTIVITY)}
         files = login_files(connection, policy)
-    live = Server({**params, "database": MAINTENANCE}).live()
+    server = Server({**params, "database": MAINTENANCE})
+    live, (rows, _messages) = server.live(), server.files()
     path = log or f"/var/log/postgresql/postgresql-{cluster.replace('/', '-')}.log"
     why = untold(dict(zip(LOGGING, values, strict=True)), given=log is not None)
     return {
@@ -59,6 +63,7 @@ def serve(params: Params, policy: Policy, wanted: t.Mapping[str, t.Any], log: st
         "login_files": files,
         "settings": differences(live, wanted),
         "pending_restart": sorted(one.name for one in live if one.pending_restart),
+        "waiting": waiting(live, rows),
         "sessions": sessions(now, policy, path, process, why),
     }
 
@@ -90,9 +95,20 @@ def differences(live: t.Sequence[settings.LiveSetting], wanted: t.Mapping[str, t
         text, one = settings.text(name, value), by_name.get(name.lower())
         if one is None:
             found.append({"name": name, "wanted": text, "live": "not known to the server"})
-        elif not one.pending_restart and settings.same(one, text) is False:
-            found.append({"name": name, "wanted": text, "live": f"{one.value}{one.unit or ''}"})
+        elif not one.pending_restart and (equal := settings.same(one, text)) is not True:
+            unknown = ", which can't be compared" if equal is None else ""
+            found.append({"name": name, "wanted": text, "live": f"{one.value}{one.unit or ''}{unknown}"})
     return found
+
+
+def waiting(live: t.Sequence[settings.LiveSetting], rows: t.Sequence[settings.FileSetting]) -> dict[str, str]:
+    """By name a digest of what the files have for each setting that waits for a restart; "" where they have nothing."""
+    last = {row.name.lower(): row.value or "" for row in rows if row.name is not None}
+    return {
+        one.name: hashlib.sha256(last[one.name.lower()].encode()).hexdigest() if one.name.lower() in last else ""
+        for one in live
+        if one.pending_restart
+    }
 
 
 def sessions(now: set[Connection], policy: Policy, log: str, process: int, why: str) -> dict[str, t.Any]:
@@ -103,10 +119,7 @@ def sessions(now: set[Connection], policy: Policy, log: str, process: int, why: 
     was: set[Connection] = set()
     if not why:
         try:
-            was, seen = logged(log, process)
-            why = (
-                "" if seen else f"the server's log {log} lacks this very login: it is another's, or can't be understood"
-            )
+            was, why = logged(log, process)
         except OSError as error:
             why = f"the server's log {log} can't be read: {error.strerror}"
     everybody = sorted((now | was), key=lambda one: (one.role, one.address, one.identity or "", one.database))
@@ -119,26 +132,51 @@ def sessions(now: set[Connection], policy: Policy, log: str, process: int, why: 
     }
 
 
-def logged(path: str, process: int) -> tuple[set[Connection], bool]:
+def logged(path: str, process: int) -> tuple[set[Connection], str]:
     """The connections in the log and in the one before it, which logrotate has put aside; OSError where it is none.
 
-    And whether *process* is among them, which may take the server's collector a moment.
+    And why they may not be all, or not be true: "" where they are. That *process* is among them may take the server's
+    collector a moment.
     """
     found: set[Connection] = set()
     processes: set[int] = set()
     for _look in range(LOOKS):
+        whys = []
         with contextlib.suppress(FileNotFoundError):
-            found |= read(_tail(Path(f"{path}.1")), processes)
-        found |= read(_tail(Path(path)), processes)
-        if process in processes:
-            return found, True
+            whys.append(_read(Path(f"{path}.1"), found, processes))
+        whys.append(_read(Path(path), found, processes))
+        why = next(filter(None, whys), "")
+        if why or process in processes:
+            return found, why
         time.sleep(PAUSE)
-    return found, False
+    return found, f"the server's log {path} lacks this very login: it is another's, or can't be understood"
 
 
-def _tail(path: Path) -> t.Iterator[str]:
+def _read(path: Path, found: set[Connection], processes: set[int]) -> str:
+    """Add what the file says; why that may not be all, or not be true."""
+    strange: list[int] = []
     with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - LOG_BYTES))
-        for line in file:
-            yield line.decode("utf-8", "backslashreplace").rstrip("\n")
+        skipped = max(0, file.seek(0, 2) - LOG_BYTES)
+        file.seek(skipped)
+        if skipped:
+            # The rest of a line.
+            file.readline()
+        found |= read(_lines(file), processes, strange)
+    if skipped:
+        return f"the server's log {path} is longer than is read: its beginning was not looked at"
+    if strange:
+        return (
+            f"the server's log {path} has no message of the server in line {strange[0]}: somebody has put line breaks "
+            "into a name, or another program writes there, so that nobody knows which lines are true"
+        )
+    return ""
+
+
+def _lines(file: t.BinaryIO) -> t.Iterator[str]:
+    """The lines, each up to LONGEST; one that the server has not yet ended is none."""
+    whole = True
+    while piece := file.readline(LONGEST):
+        ended = piece.endswith(b"\n")
+        if whole and (ended or len(piece) == LONGEST):
+            yield piece.decode("utf-8", "backslashreplace").rstrip("\n")
+        whole = ended

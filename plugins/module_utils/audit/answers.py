@@ -76,7 +76,9 @@ def _source(id_: str, host: str, answer: t.Any) -> Document | None:
             return _unreadable(id_, host, None, "its data is no mapping")
         return {"id": id_, "host": host, "state": READ, "why": "", "data": data}
     if answer.get("state") == UNREADABLE:
-        return _unreadable(id_, host, answer.get("why"), "it does not say why")
+        # What it could see all the same, such as who is connected now, is part of its answer.
+        seen = {key: value for key, value in answer.items() if key not in {*_TASK, "state", "why"}}
+        return {**_unreadable(id_, host, answer.get("why"), "it does not say why"), **({"data": seen} if seen else {})}
     if answer.get("state") == ABSENT:
         # A reason is what makes it absent.
         why = str(answer.get("why") or "").strip()

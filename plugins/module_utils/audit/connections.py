@@ -18,7 +18,14 @@ LOCAL = "[local]"
 # The prefix that Debian's packages set: the time with its zone, [process], then perhaps role@database. What follows a
 # line of a message stands behind a tab, so that no statement can look like one.
 PREFIX = "%m [%p] %q%u@%d "
-LINE = re.compile(r"\S+ \S+ \S+ \[(?P<process>\d+)\] (?P<rest>.*)")
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \S+ \[(?P<process>\d+)\] (?P<rest>.*)")
+# What a message begins with; behind names it is the first in its line.
+WORD = re.compile(
+    r"(?:^| )(?:DEBUG|LOG|INFO|NOTICE|WARNING|ERROR|FATAL|PANIC|DETAIL|HINT|QUERY|CONTEXT|LOCATION|BACKTRACE|STATEMENT)"
+    r":  "
+)
+NAMED = re.compile(r"(?:.+@.+)?", re.DOTALL)
+CONNECTION = re.compile(r"(?:replication )?connection (?:received|authenticated|authorized): ")
 # What is not the role's name, such as a statement that is repeated, comes behind a word like this.
 _NAMES = r"(?:(?![A-Z]:  ).)*?"
 SAID = re.compile(
@@ -79,16 +86,40 @@ def untold(settings: t.Mapping[str, str], *, given: bool) -> str:
     return ""
 
 
-def read(lines: t.Iterable[str], processes: set[int] | None = None) -> set[Connection]:
-    """The connections that were let in, of a log's *lines*: each kind once. Their *processes* are added to that set."""
+def _whole(rest: str) -> bool:
+    """Whether *rest*, what follows a line's process, is one message, with or without names before it.
+
+    A name has 63 bytes: with line breaks in it, it makes lines of its own, and what is left of the true one stands
+    behind the last: no time, no names, or a second message.
+    """
+    word = WORD.search(rest)
+    if word is None or not NAMED.fullmatch(rest[: word.start()]):
+        return False
+    return not (CONNECTION.match(rest, word.end()) and WORD.search(rest, word.end()))
+
+
+def read(
+    lines: t.Iterable[str], processes: set[int] | None = None, strange: list[int] | None = None
+) -> set[Connection]:
+    """The connections that were let in, of a log's *lines*: each kind once.
+
+    Their *processes* are added to that set, and to *strange* the numbers of lines that nobody's message begins or goes
+    on with: with names that have line breaks, anybody who is let in or not writes what looks like another's lines.
+    """
     found = set()
     received: dict[str, str] = {}
     proved: dict[str, tuple[str, str]] = {}
-    for line in lines:
+    for number, line in enumerate(lines, 1):
+        if line.startswith("\t"):
+            continue
         match = LINE.fullmatch(line)
+        if strange is not None and (match is None or not _whole(match["rest"])):
+            strange.append(number)
         if match is None:
             continue
         process, rest = match["process"], match["rest"]
+        if "connection " not in rest:
+            continue
         login = next(filter(None, (shape.fullmatch(rest) for shape in AUTHORIZED)), None)
         part = SAID.fullmatch(rest)
         what, said = (part["what"], part["said"]) if part else ("", "")

@@ -136,7 +136,8 @@ def _due(
             if source.state == ABSENT and kind.id not in OF_THEMSELVES:
                 source = _unread(kind.id, name, f"it says itself that it is absent ({source.why})")
             # What was read is judged, whatever is declared.
-            due.append(Source(kind.id, name, ABSENT, reason) if reason and source.state != READ else source)
+            absent = dataclasses.replace(source, state=ABSENT, why=reason)
+            due.append(absent if reason and source.state != READ else source)
     return due
 
 
@@ -159,8 +160,18 @@ def _judged(kind: Kind, source: Source, expected: Expected, known: Known) -> tup
         evidence = f"{kind.title} of {source.host} could not be looked at: {source.why}"
         # The reason may be another one in each run: it is the same hole.
         one = Finding(UNREAD, source.host, f"source {source.id}", evidence, value="")
-        return source, [_whole(one, known)], Drawn()
-    return source, [], Drawn()
+        return source, [_whole(each, known) for each in (one, *_partly(kind, source, expected))], Drawn()
+    return source, [_whole(each, known) for each in _partly(kind, source, expected)], Drawn()
+
+
+def _partly(kind: Kind, source: Source, expected: Expected) -> list[Finding]:
+    """What a source that was not read wholly has seen; nothing where that can't be understood."""
+    if not kind.partial or not source.data:
+        return []
+    try:
+        return [_plain(one) for one in kind.judge(source, expected)]
+    except STRANGE:
+        return []
 
 
 def _plain(one: Finding) -> Finding:

@@ -15,6 +15,8 @@ from .model import Document
 # A variable of a host, by its name; a role's default where the inventory says nothing.
 Variables = t.Callable[[str], t.Any]
 _ROOT = {"owner": "root", "group": "root"}
+_SYSTEM = "/etc/systemd/system"
+_LIBRARY = "/usr/local/lib/taaraxtak"
 _STORE_UNITS = (
     "taaraxtak-dumps-archive.path", "taaraxtak-dumps-archive.timer", "taaraxtak-dumps-check.timer",
     "taaraxtak-dumps-prune.timer",
@@ -26,15 +28,17 @@ _ROOTS_FILES = (
 _WATCHED = ("nftables.service", "ssh.service")
 _TLS = "/etc/taaraxtak/tls"
 _DRILL_UNITS = ("taaraxtak-drill.socket", "taaraxtak-dumps-drill.timer")
+_FAILED, _SANDBOX = "taaraxtak-dumps-failed@.service", "taaraxtak-drill@.service"
+_DRILL = ("access", "files", "postgres")
 _NOTHING: dict[str, dict[str, list[t.Any]]] = {
-    "accounts": {"logins": []},
+    "accounts": {"logins": [], "guarded": []},
     "certificates": {"files": []},
     "jobs": {"cron": [], "files": []},
     "packages": {"owned": []},
     "secrets": {"files": []},
     "sockets": {"sockets": []},
     "sudo_rules": {"rules": []},
-    "units": {"running": [], "drop_ins": [], "watched": []},
+    "units": {"running": [], "files": [], "drop_ins": [], "watched": []},
 }
 
 
@@ -65,6 +69,8 @@ def expectations(
         source: {key: list(value) for key, value in keys.items()} for source, keys in _NOTHING.items()
     }
     found["keys"] = {"lines": {}, "machines": {}}
+    found["accounts"]["members"] = {}
+    found["jobs"]["schedules"] = {}
     found["sshd"] = {"settings": collections.defaultdict(dict)}
     _host(found, variables)
     if "database_hosts" in groups:
@@ -78,6 +84,8 @@ def expectations(
     if "store_hosts" in groups:
         _store(found, variables, writers)
     found["sshd"]["settings"] = dict(found["sshd"]["settings"])
+    groups_of_secrets = {one["group"] for one in found["secrets"]["files"]} - {"root"}
+    found["accounts"]["guarded"] = sorted({*found["accounts"]["guarded"], *groups_of_secrets})
     return found
 
 
@@ -102,12 +110,14 @@ def _database(found: dict[str, Document], variables: Variables) -> None:
     found["sudo_rules"]["rules"].append(
         {"account": sender, "users": [dumper], "command": '/usr/local/sbin/dump-source ""'}
     )
+    found["sudo_rules"]["defaults"] = {sender: ["env_reset", "!setenv", "!use_pty", "closefrom=3"]}
     command = "/usr/bin/systemd-cat --identifier=dump-send /usr/local/bin/dump-send"
     environment = {"SHELL": "/bin/sh", "PATH": "/usr/local/bin:/usr/bin:/bin", "MAILTO": ""}
     schedule = " ".join(str(variables("backup_schedule")).split())
     job = {"account": sender, "command": command, "schedule": schedule, "environment": environment}
     found["jobs"]["cron"].append(job)
     found["sockets"]["sockets"].append({"port": int(variables("database_port")), "account": "postgres"})
+    _programs(found, ("bin/dump-send", "sbin/dump-source", "bin/dump-carry"), ("dumps",))
     told = str(variables("database_service"))
     # The role's own default is a template.
     given = "" if "{{" in told else told
@@ -127,6 +137,29 @@ def _database(found: dict[str, Document], variables: Variables) -> None:
         ),
         *_addresses(variables, "backup_notify", sender),
     ]
+
+
+def _units(found: dict[str, Document], names: t.Sequence[str]) -> None:
+    """Units that a role has written, and that run; each timer has the service that it starts."""
+    found["units"]["running"] += names
+    found["units"]["files"] += [f"{_SYSTEM}/{name}" for name in names]
+    timers = [name for name in names if name.endswith(".timer")]
+    started = [name.replace(".timer", ".service") for name in timers]
+    found["jobs"]["files"] += [f"{_SYSTEM}/{name}" for name in (*timers, *started)]
+    _roots(found, (f"{_SYSTEM}/{name}" for name in (*names, *started)), "0644")
+
+
+def _programs(found: dict[str, Document], names: t.Sequence[str], packages: t.Sequence[str] = ()) -> None:
+    """Commands of a role, and what they are made of: whoever changes one of them is whoever runs it."""
+    _roots(found, (f"/usr/local/{name}" for name in names), "0755")
+    _roots(found, (f"{_LIBRARY}/{name}" for name in packages), "0755", "directory")
+
+
+def _roots(found: dict[str, Document], paths: t.Iterable[str], mode: str, kind: str = "file") -> None:
+    """What root alone may change. Two roles of a host may write the same."""
+    rows = [{"path": path, "mode": mode, "kind": kind, **_ROOT} for path in paths]
+    files = found["secrets"]["files"]
+    files += [one for one in rows if one not in files]
 
 
 def _versions(variables: Variables) -> list[t.Any]:
@@ -149,8 +182,12 @@ def _addresses(variables: Variables, name: str, group: str) -> list[Document]:
 def _collector(found: dict[str, Document], variables: Variables) -> None:
     user = variables("collector_user")
     timer = "taaraxtak-freshness.timer"
-    found["units"]["running"] += ["taaraxtak-collector.service", timer]
-    found["jobs"]["files"] += [f"/etc/systemd/system/{name}" for name in (timer, "taaraxtak-freshness.service")]
+    _units(found, ["taaraxtak-collector.service", timer])
+    _roots(found, [f"{_LIBRARY}/freshness.py"], "0644")
+    interval = variables("collector_freshness_interval")
+    found["jobs"]["schedules"][timer] = [
+        f"{word}={interval}" for word in ("OnActiveSec", "OnUnitActiveSec", "OnUnitInactiveSec")
+    ]
     found["secrets"]["files"] += [
         {"path": path, "owner": "root", "group": user, "mode": "0440"}
         for path in ("/opt/taaraxtak/app/config.py", "/etc/taaraxtak/freshness.json")
@@ -168,7 +205,9 @@ def _dashboards(found: dict[str, Document], variables: Variables) -> None:
         }
     )  # fmt: skip
     found["units"]["running"].append(unit)
-    found["units"]["drop_ins"].append(f"/etc/systemd/system/{unit}.d/taaraxtak.conf")
+    drop_in = f"{_SYSTEM}/{unit}.d/taaraxtak.conf"
+    found["units"]["drop_ins"].append(drop_in)
+    _roots(found, [drop_in], "0644")
     found["secrets"]["files"] += [
         {"path": folder, "owner": "root", "group": "grafana", "mode": "0750", "kind": "directory"},
         *(
@@ -236,6 +275,9 @@ def _store(found: dict[str, Document], variables: Variables, writers: t.Sequence
     reader, developer, archiver = f"{user}-read", f"{user}-developer", f"{user}-archive"
     verbs = {user: "ssh", reader: "read", developer: "read --developer"}
     found["accounts"]["logins"] += list(verbs)
+    # Dumps are readable for these.
+    found["accounts"]["guarded"] += [reader, developer]
+    found["accounts"]["members"] |= {f"{user}-list": [user, reader, archiver], reader: [archiver]}
     for account, verb in verbs.items():
         found["sshd"]["settings"][account] |= {
             "authorizedkeysfile": "/etc/ssh/dump_store_keys/%u",
@@ -250,16 +292,17 @@ def _store(found: dict[str, Document], variables: Variables, writers: t.Sequence
         ends = f',expiry-time="{ssh_time(one["until"])}"' if one.get("until") else ""
         line = f'restrict,from="{one["from"]}"{ends},command="{command}{verbs[account]}" {one["key"]}'
         found["keys"]["lines"].setdefault(account, []).append(line)
-    found["jobs"]["schedules"] = {
+    found["jobs"]["schedules"] |= {
         f"taaraxtak-dumps-{name}.timer": [f"OnCalendar={variables(f'dump_store_{name}_schedule')}"]
         for name in ("check", "drill", "prune")
     }
-    units = [*_STORE_UNITS, *(_DRILL_UNITS if variables("dump_store_drill") else ())]
-    found["units"]["running"] += units
-    timers = [unit for unit in units if unit.endswith(".timer")]
-    found["jobs"]["files"] += [
-        f"/etc/systemd/system/{name}" for unit in timers for name in (unit, unit.replace(".timer", ".service"))
+    found["jobs"]["schedules"]["taaraxtak-dumps-archive.timer"] = [
+        f"{word}={variables('dump_store_archive_interval')}" for word in ("OnActiveSec", "OnUnitInactiveSec")
     ]
+    drill = _true(variables("dump_store_drill"))
+    _units(found, [*_STORE_UNITS, *(_DRILL_UNITS if drill else ())])
+    _roots(found, (f"{_SYSTEM}/{name}" for name in (_FAILED, *([_SANDBOX] if drill else []))), "0644")
+    _programs(found, ("bin/dump-store", *(["bin/dump-drill"] if drill else [])), ("dumps", *(_DRILL if drill else ())))
     found["secrets"]["files"] += [
         {"path": f"{folder}/archive", "owner": archiver, "group": f"{user}-list", "mode": "2750", "kind": "directory"},
         {"path": f"{folder}/incoming", "owner": user, "group": archiver, "mode": "2770", "kind": "directory"},

@@ -9,6 +9,8 @@ from ..access.audit.findings import at_least
 from .model import UNREADABLE, Document
 from .text import markup
 
+# So many findings a case tells of, the worst first; audit.json has all.
+MOST = 200
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
@@ -46,7 +48,8 @@ class _Case:
         self.failing = sum(one["severity"] in bad for one in found)
         self.error = bool(unread) and not self.failing
         self.skipped = not self.failing and not self.error and rule["result"] in ("absent", "not asked")
-        lines = [_line(one) for one in found]
+        lines = [_line(one) for one in found[:MOST]]
+        lines += [f"{len(found) - MOST} more in audit.json"] if len(found) > MOST else []
         lines += [markup(f"it could not be looked at on {', '.join(unread)}")] if unread else []
         self.said = "\n".join(lines)
 

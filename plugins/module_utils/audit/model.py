@@ -24,7 +24,7 @@ CONTROLLER = "controller"
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What one source says of one host: ``data`` where it was read, ``why`` where it was not."""
+    """What one source says of one host: ``data`` where it was read, ``why`` where it was not, or not wholly."""
 
     id: str
     host: str
@@ -118,7 +118,8 @@ Judge = t.Callable[[Source, Expected], t.Iterable[Finding]]
 class Kind:
     """A kind of source: ``groups`` are those of the inventory whose hosts must have one, ``rules`` what it can find.
 
-    ``of_host``: it is a part of ``host_access_info``'s answer.
+    ``of_host``: it is a part of ``host_access_info``'s answer. ``partial``: what an unreadable one could see all the
+    same is judged, too.
     """
 
     id: str
@@ -127,6 +128,7 @@ class Kind:
     judge: Judge
     rules: tuple[Rule, ...]
     of_host: bool = False
+    partial: bool = False
 
 
 def read_source(document: t.Any) -> Source:

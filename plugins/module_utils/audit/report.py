@@ -51,7 +51,7 @@ def report(
         "sources": _sources(judged),
         "rules": _rules(judged),
         "hosts": [dataclasses.asdict(one) | {"groups": sorted(one.groups)} for one in sorted(hosts, key=_name)],
-        "links": [one for drawn in judged.drawn for one in drawn.links],
+        "links": _links(judged, hosts),
         "access": [one for drawn in judged.drawn for one in drawn.access],
         "dumps": [one for drawn in judged.drawn for one in drawn.dumps],
     }
@@ -62,6 +62,12 @@ def report(
 
 def _name(host: Host) -> str:
     return host.name
+
+
+def _links(judged: Judged, hosts: t.Sequence[Host]) -> list[Document]:
+    """Who reaches what, where an address that is a host's stands for that host."""
+    names = {one.address: one.name for one in hosts if one.address}
+    return [{**one, "from": names.get(one["from"], one["from"])} for drawn in judged.drawn for one in drawn.links]
 
 
 def _linked(access: t.Iterable[Document], judged: Judged) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .connections import LOCAL
 from .model import Document, Source
 
 # Before a role's name: a host may have the same.
@@ -16,8 +17,8 @@ ROLE = "role "
 def links(source: Source) -> list[Document]:
     """Who reaches what: ``from`` and ``to`` are hosts or other parties, ``label`` says how, ``by`` is the source.
 
-    A source's data may hold a list ``links`` of its own, with ``from``, ``to`` and ``label``; what ``access`` and
-    ``dumps`` say leads to some without.
+    A source's data may hold a list ``links`` of its own, with ``from``, ``to`` and ``label``; what ``access``,
+    ``sessions`` and ``dumps`` say leads to some without.
     """
     found = {
         (str(one["from"]), str(one["to"]), str(one["label"])) for one in [*_own(source), *source.data.get("links", [])]
@@ -32,6 +33,12 @@ def _own(source: Source) -> t.Iterator[Document]:
                 does = [word for word in ("read", "insert", "change", "delete", "truncate") if one[word] != "none"]
                 said = f"may {', '.join(does)}" if does else "touches no table itself"
                 yield {"from": f"{ROLE}{one['role']}", "to": source.host, "label": f"{one['database']}: {said}"}
+    if source.id == "sessions":
+        for one in source.data["connected"]:
+            # Who is connected at this moment is in the log as well, and there by its method.
+            if one["address"] != LOCAL and one["method"] is not None:
+                label = f"logs in as {one['role']} by {one['method']}"
+                yield {"from": one["address"], "to": source.host, "label": label}
     if source.id == "dumps":
         for one in source.data.get("newest", []):
             newest = one["archived"]

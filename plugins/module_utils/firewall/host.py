@@ -59,6 +59,11 @@ def tables() -> tuple[str, ...]:
     return tuple(sorted(line.removeprefix("table ") for line in listed))
 
 
+def listing(name: str) -> str:
+    """Any table, of the name that ``tables`` has it by, as nft lists it."""
+    return _must([NFT, "--stateless", "list", "table", *name.split(" ", 1)])
+
+
 def loaded() -> str:
     """Our table as nft lists it, or "" where there is none."""
     return _listing([]) if f"{FAMILY} {TABLE}" in tables() else ""

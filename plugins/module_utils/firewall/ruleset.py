@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .wanted import Firewall, Network, Opening
 
 FAMILY, TABLE = "inet", "taaraxtak"
@@ -13,6 +15,13 @@ MAIN = "/etc/nftables.conf"
 OURS = "/etc/nftables-taaraxtak.conf"
 
 _INCLUDE = f'include "{OURS}"'
+
+# Debian's own file: a table of chains without a rule, which need not be there.
+_HOOKS = "input|forward|output"
+_ACCEPT = r"(?:policy\s+accept\s*;?\s*)?"
+_TYPE = rf"type\s+filter\s+hook\s+(?:{_HOOKS})\s+priority\s+(?:filter|0)\s*;?\s*"
+_CHAIN = rf"chain\s+(?:{_HOOKS})\s*{{\s*{_TYPE}{_ACCEPT}}}"
+_SHIPPED = re.compile(rf"flush\s+ruleset|table\s+inet\s+filter\s*{{\s*(?:{_CHAIN}\s*)*}}")
 
 # "add" first: a table that is not there can't be deleted. nft does all of a file or nothing.
 REPLACE = f"add table {FAMILY} {TABLE}\ndelete table {FAMILY} {TABLE}\n"
@@ -63,6 +72,12 @@ def included(main: str) -> str:
 def at_boot(main: str, ours: str) -> str:
     """What a boot loads of *main* as ``included`` gives it, with *ours* in the place of our file."""
     return "".join(f"{each}\n" for each in _others(main)) + ours
+
+
+def of_others(main: str) -> list[str]:
+    """The lines of *main* that are neither ours nor as Debian ships it: empty chains, which let everything in."""
+    plain = re.sub(r"#.*", "", "\n".join(_others(main)))
+    return [line.strip() for line in _SHIPPED.sub("", plain).splitlines() if line.strip()]
 
 
 def _others(main: str) -> list[str]:

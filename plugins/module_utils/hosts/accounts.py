@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import grp
 import pwd
 import time
 import typing as t
@@ -18,7 +19,8 @@ def look() -> dict[str, t.Any]:
     passwd, shadow, group = (_text(f"/etc/{name}") for name in ("passwd", "shadow", "group"))
     found = parsing.accounts(passwd, shadow, int(time.time() // 86400))
     found += _elsewhere({(one["name"], one["uid"]) for one in found})
-    return {"accounts": found, "groups": parsing.groups(group, found)}
+    elsewhere = [(one.gr_name, one.gr_gid, one.gr_mem) for one in grp.getgrall()]
+    return {"accounts": found, "groups": parsing.groups(group, found, elsewhere)}
 
 
 def names() -> list[tuple[str, str]]:

@@ -9,7 +9,8 @@ import stat
 import typing as t
 from pathlib import Path
 
-from .owners import user
+from .digests import digest
+from .owners import folders, user
 from .packages import shipped
 from .parsing import cron
 from .parsing.systemd import listed, shown
@@ -24,12 +25,18 @@ _SPOOL, _AT, _LINGER = "/var/spool/cron/crontabs", "/var/spool/cron/atjobs", "/v
 def look() -> dict[str, t.Any]:
     """All of it."""
     found = [*_tables(), *_scripts(), *_spooled()]
-    packaged = shipped([one["table"] for one in found])
+    programs = {path for one in found if (path := _program(one["command"]))}
+    packaged = shipped([*(one["table"] for one in found), *sorted(programs)])
+    digests = {path: digest(path) for path in programs - packaged}
     return {
-        "cron": [{**one, "package": one["table"] in packaged} for one in found],
+        "cron": [
+            {**one, "package": one["table"] in packaged, "digest": digests.get(_program(one["command"]), "")}
+            for one in found
+        ],
         "timers": _timers(),
-        "at": [name for name in _names(_AT) if not name.startswith(".")],
+        "at": [{"name": name, "digest": digest(f"{_AT}/{name}")} for name in _names(_AT) if not name.startswith(".")],
         "linger": _names(_LINGER),
+        "folders": folders([*(str(Path(path).parent) for path in _SYSTEM), _TABLES, *_SCRIPTS, _SPOOL, _LINGER]),
     }
 
 
@@ -74,15 +81,21 @@ def _timers() -> list[dict[str, t.Any]]:
             "schedule": [
                 line for path in files.get(str(row["unit"]), []) if path not in packaged for line in _when(path)
             ],
-            "files": sorted(
-                path
+            "files": {
+                path: digest(path)
                 for key in ("unit", "activates")
                 for path in files.get(str(row.get(key)), [])
                 if path not in packaged
-            ),
+            },
         }
         for row in rows
     ]  # fmt: skip
+
+
+def _program(command: str) -> str:
+    """The file that a command begins with, where it is one."""
+    word = (command.split() or [""])[0]
+    return word if word.startswith("/") else ""
 
 
 def _files(unit: dict[str, str]) -> list[str]:

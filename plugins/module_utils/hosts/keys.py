@@ -12,6 +12,7 @@ import typing as t
 from pathlib import Path
 
 from . import accounts, sshd
+from .digests import digest
 from .owners import group, user
 from .parsing.keys import key, lines
 from .reading import OddError, kind, text
@@ -19,6 +20,8 @@ from .reading import OddError, kind, text
 STORE_KEYS = Path("/etc/taaraxtak/store_keys")
 # Where they wait that come in the place of those.
 NEXT_KEYS = Path("/etc/taaraxtak/next/store_keys")
+# Of no account there are as many; each would be a finding.
+_MOST_LINES = 1000
 # Of the documentation's networks: nothing is sent there.
 _OUTSIDE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 
@@ -69,6 +72,8 @@ def _add(found: dict[str, t.Any], path: str, names: t.Sequence[str], *, ignored:
     try:
         state, folder = Path(path).lstat(), Path(path).parent.stat()
         problem, content = "", text(path)
+        if content.count("\n") > _MOST_LINES:
+            raise OddError(f"it has more than {_MOST_LINES} lines")
     except (FileNotFoundError, NotADirectoryError):
         return
     except OddError as error:
@@ -77,7 +82,7 @@ def _add(found: dict[str, t.Any], path: str, names: t.Sequence[str], *, ignored:
         {
             "path": path, "accounts": list(names), "ignored": ignored, "owner": user(state.st_uid),
             "group": group(state.st_gid), "mode": f"{stat.S_IMODE(state.st_mode):04o}", "kind": kind(state.st_mode),
-            "problem": problem, "folder_owner": user(folder.st_uid),
+            "problem": problem, "digest": digest(path), "folder_owner": user(folder.st_uid),
             "folder_mode": f"{stat.S_IMODE(folder.st_mode):04o}",
         }
     )  # fmt: skip

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import grp
 import pwd
+import stat
+import typing as t
+from pathlib import Path
 
 
 def user(number: int) -> str:
@@ -23,3 +26,12 @@ def group(number: int) -> str:
         return grp.getgrgid(number).gr_name
     except KeyError:
         return str(number)
+
+
+def folders(paths: t.Iterable[str]) -> list[dict[str, str]]:
+    """Those of *paths* that are folders, with owner and mode: who can write there puts files of their own."""
+    states = {path: Path(path).stat() for path in sorted(set(paths)) if Path(path).is_dir()}
+    return [
+        {"path": path, "owner": user(state.st_uid), "mode": f"{stat.S_IMODE(state.st_mode):04o}"}
+        for path, state in states.items()
+    ]

@@ -14,6 +14,10 @@ from .parsing.packages import changed, owners, policies
 from .running import run
 
 _QUERY = "/usr/bin/dpkg-query"
+# What lies below /usr, and is named without it too.
+_MERGED = ("/bin/", "/lib", "/sbin/")
+# The kernel takes 2 MiB of arguments.
+_LONGEST, _AT_ONCE = 4096, 250
 _INFO = Path("/var/lib/dpkg/info")
 _NO_CACHE = ("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=")
 
@@ -55,9 +59,17 @@ def _has_files(package: str) -> bool:
 
 def shipped(paths: t.Sequence[str]) -> set[str]:
     """Those of *paths* that came with a package. Before /usr was merged, some were written down without it."""
-    asked = sorted({name for path in paths for name in (path, path.removeprefix("/usr"))})
-    if not asked:
-        return set()
-    # 1: some are in no package
-    found = owners(run([_QUERY, "--search", *asked], statuses=(0, 1)))
-    return {path for path in paths if path in found or path.removeprefix("/usr") in found}
+    names = {path: _written(path) for path in paths}
+    # no package has a longer one than the kernel takes
+    asked = sorted({name for both in names.values() for name in both if len(os.fsencode(name)) < _LONGEST})
+    found: set[str] = set()
+    for piece in (asked[start : start + _AT_ONCE] for start in range(0, len(asked), _AT_ONCE)):
+        # 1: some are in no package
+        found |= owners(run([_QUERY, "--search", *piece], statuses=(0, 1)))
+    return {path for path, both in names.items() if not found.isdisjoint(both)}
+
+
+def _written(path: str) -> set[str]:
+    """The names that a package may have the file by."""
+    short = path.removeprefix("/usr")
+    return {path, short, f"/usr{short}"} if short.startswith(_MERGED) else {path}

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import stat
 import typing as t
+from pathlib import Path
 
-from .owners import group, user
+from .owners import folders, group, user
 from .reading import kind
 
 # Of a folder also what it gives to those that are made in it.
@@ -25,10 +26,11 @@ def _file(path: str) -> dict[str, t.Any]:
     try:
         state = os.lstat(path)
     except FileNotFoundError:
-        return {"path": path, "kind": "nothing", "owner": "", "group": "", "mode": "", "acl": ""}
+        return {"path": path, "kind": "nothing", "owner": "", "group": "", "mode": "", "acl": "", "folder": {}}
     names = [name for name in os.listxattr(path, follow_symlinks=False) if name in _LISTS]
     acl = " ".join(f"{name} {os.getxattr(path, name, follow_symlinks=False).hex()}" for name in sorted(names))
     return {
         "path": path, "kind": kind(state.st_mode), "owner": user(state.st_uid), "group": group(state.st_gid),
         "mode": f"{stat.S_IMODE(state.st_mode):04o}", "acl": acl,
+        "folder": next(iter(folders([str(Path(path).parent)])), {}),
     }  # fmt: skip

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ..sshd.effective import read
 from . import accounts
-from .owners import group, user
+from .digests import digest
+from .owners import folders, group, user
 from .parsing.sshd import includes, matches
 from .reading import kind, text
 from .running import run
@@ -44,7 +45,8 @@ def ask_all() -> None:
 def look() -> dict[str, t.Any]:
     """What it does for anybody, and what else it does for each account; where it depends on something else.
 
-    ``keys``, ``files``: the keys that this host proves itself by, and the settings' files, with owner and mode.
+    ``keys``, ``files``: the keys that this host proves itself by, and the settings' files, with owner and mode;
+    ``folders``: those that they lie in, or would.
     """
     ask_all()
     common = effective(_names()[0])
@@ -53,9 +55,14 @@ def look() -> dict[str, t.Any]:
     keys = {*common.get("hostkey", []), *map(str, Path("/etc/ssh").glob("ssh_host_*_key"))}
     return {
         "settings": {ANYBODY: common, **{name: found for name, found in differing.items() if found}},
-        "matches": [{"path": path, "text": words} for path, said in files.items() for words in matches(said)],
+        "matches": [
+            {"path": path, "text": words, "lines": [*lines, *_read_there(lines)]}
+            for path, said in files.items()
+            for words, lines in matches(said)
+        ],
         "keys": [_of(path) for path in sorted(keys) if os.path.lexists(path)],
         "files": [_of(path) for path in files],
+        "folders": folders(str(Path(path).parent) for path in [*keys, *files, *_included(files)]),
     }
 
 
@@ -64,12 +71,23 @@ def _files(path: str, depth: int = 0) -> dict[str, str]:
     if depth > _DEEPEST:
         raise ValueError(f"{path} is included too deep")
     found = {path: text(path, follow=True)}
-    for pattern in includes(found[path]):
-        # a relative one is sshd's own folder's
-        for one in sorted(glob.glob(str(Path("/etc/ssh") / pattern))):  # noqa: PTH207
+    for pattern in _included(found):
+        for one in sorted(glob.glob(pattern)):  # noqa: PTH207
             if one not in found:
                 found |= _files(one, depth + 1)
     return found
+
+
+def _read_there(lines: t.Sequence[str]) -> list[str]:
+    """The files that a block's lines include, each with its digest."""
+    patterns = _included({"": "\n".join(lines)})
+    return [f"{path} {digest(path)}" for pattern in patterns for path in sorted(glob.glob(pattern))]  # noqa: PTH207
+
+
+def _included(files: dict[str, str]) -> list[str]:
+    """What is read too, as the files have it, whether it is there or not."""
+    # a relative one is sshd's own folder's
+    return [str(Path("/etc/ssh") / pattern) for said in files.values() for pattern in includes(said)]
 
 
 def _of(path: str) -> dict[str, t.Any]:

@@ -10,22 +10,27 @@ import typing as t
 from pathlib import Path
 
 from . import accounts
-from .parsing.sudo import rules
+from .parsing.sudo import defaults, rules
 from .running import run
 
 SUDO = "/usr/bin/sudo"
 
 
 def look() -> dict[str, t.Any]:
-    """The rules of every account but root, which may do everything without."""
+    """The rules of every account but root, which may do everything without; by which settings they hold."""
     if not Path(SUDO).exists():
-        return {"installed": False, "rules": []}
+        return {"installed": False, "rules": [], "defaults": []}
     names = [name for name, _home in accounts.names() if name != "root"]
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         listed = list(pool.map(_of, names))
-    return {"installed": True, "rules": [one for found in listed for one in found]}
+    said = dict(zip(names, listed, strict=True))
+    return {
+        "installed": True,
+        "rules": [{"account": name, **rule} for name, printed in said.items() for rule in rules(printed)],
+        "defaults": [{"account": name, "text": one} for name, printed in said.items() for one in defaults(printed)],
+    }
 
 
-def _of(name: str) -> list[dict[str, t.Any]]:
+def _of(name: str) -> str:
     # 1: it may run nothing
-    return [{"account": name, **rule} for rule in rules(run([SUDO, "-n", "-ll", "-U", name], statuses=(0, 1)))]
+    return run([SUDO, "-n", "-ll", "-U", name], statuses=(0, 1))

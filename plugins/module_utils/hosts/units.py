@@ -9,6 +9,7 @@ import typing as t
 from pathlib import Path
 
 from .digests import digest
+from .packages import shipped
 from .parsing.systemd import listed, shown
 from .running import run
 
@@ -18,9 +19,14 @@ _DUMPABLE = Path("/proc/sys/fs/suid_dumpable")
 
 
 def look(watched: t.Sequence[str]) -> dict[str, t.Any]:
-    """``failed`` units, each of *watched*, and how large a core services leave."""
+    """``failed`` units, each of *watched*, and how large a core services leave.
+
+    ``files``: what a unit is made of, itself and what is laid over it, but for what came with a package.
+    """
     failed = listed(run([_SYSTEMCTL, "list-units", "--all", "--state=failed", "--no-pager", "--output=json"]))
     answers = shown(run([_SYSTEMCTL, "show", "--no-pager", _PROPERTIES, "--", *watched])) if watched else []
+    files = [_files(one) for one in answers]
+    packaged = shipped([path for paths in files for path in paths])
     (manager,) = shown(run([_SYSTEMCTL, "show", "--no-pager", "--property=DefaultLimitCORE"]))
     container = run(["/usr/bin/systemd-detect-virt", "--container"], statuses=(0, 1)).strip() not in ("", "none")
     return {
@@ -28,13 +34,18 @@ def look(watched: t.Sequence[str]) -> dict[str, t.Any]:
         "units": [
             {
                 "unit": name, "active": one["ActiveState"], "enabled": one["UnitFileState"],
-                "result": one.get("Result", ""), "drop_ins": one["DropInPaths"].split(),
-                "contents": {path: digest(path) for path in one["DropInPaths"].split()},
+                "result": one.get("Result", ""),
+                "files": [path for path in paths if path not in packaged],
+                "contents": {path: digest(path) for path in paths if path not in packaged},
                 "outdated": one["NeedDaemonReload"] == "yes",
             }
-            for name, one in zip(watched, answers, strict=True)
+            for name, one, paths in zip(watched, answers, files, strict=True)
         ],
         "core_limit": manager["DefaultLimitCORE"],
         # it is the machine's underneath
         "suid_dumpable": "" if container else _DUMPABLE.read_text(encoding="ascii").strip(),
     }  # fmt: skip
+
+
+def _files(unit: dict[str, str]) -> list[str]:
+    return [path for path in [unit["FragmentPath"], *unit["DropInPaths"].split()] if path]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import posixpath
 import re
 import typing as t
 
@@ -53,6 +54,10 @@ UNITS = {
     **{"us": 0.001, "ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e6, "d": 8.64e7},
 }
 QUANTITY = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*")
+# Whose paths the server makes absolute when it starts, and the others that it writes down without dots and slashes too
+# many (guc_tables.c, the same from 14 to 18).
+ABSOLUTE = {"config_file", "data_directory", "hba_file", "ident_file"}
+CANONICAL = ABSOLUTE | {"external_pid_file", "log_directory"}
 ON, OFF = {"on", "true", "yes", "1"}, {"off", "false", "no", "0"}
 
 
@@ -67,8 +72,9 @@ def same(setting: LiveSetting, wanted: str) -> bool | None:
         return False if given in {choice.lower() for choice in setting.choices} else None
     if setting.kind in ("integer", "real"):
         return _same_quantity(setting, wanted)
-    # The server makes paths absolute when it starts.
-    return None if setting.name.endswith(("_file", "_directory")) else False
+    if setting.name in CANONICAL and wanted and posixpath.normpath(wanted) == setting.value:
+        return True
+    return None if setting.name in ABSOLUTE and not wanted.startswith("/") else False
 
 
 def _same_quantity(setting: LiveSetting, wanted: str) -> bool | None:

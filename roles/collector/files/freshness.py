@@ -9,6 +9,8 @@ Where the connection is by certificates it looks when they end: the collector's,
 server shows. What ends unseen ends all writing.
 Says one sentence for each. Exit status: 0 all fresh, 1 a table is stale or a certificate ends soon, 2 one could not be
 looked at. With --json it is one line, {"why": why nothing was looked at, "outcomes": [each with its words]}.
+With --since a table is fresh that has a row of after that time, whatever its max_age is. With --may-write it is asked
+instead whether rows may be added, which adds none: what comes too seldom to be waited for is known by that.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import sys
 import typing as t
 
 import psycopg2
-from psycopg2 import sql
+from psycopg2 import errors, sql
 
 FRESH, STALE, UNKNOWN = 0, 1, 2
 WORDS = ("fresh", "stale", "unknown")
@@ -32,6 +34,14 @@ DAYS = 21
 OPENSSL = "/usr/bin/openssl"
 # A timestamp without time zone is taken for UTC; the newest of a large table without an index takes a scan.
 SESSION = "-c timezone=UTC -c default_transaction_read_only=on -c statement_timeout=300s -c lock_timeout=30s"
+# An INSERT of no row is a write.
+WRITING = SESSION.replace("read_only=on", "read_only=off")
+# A column that takes its values of a sequence, of which this role may have none. An identity's sequence asks nobody.
+BARRED = """
+SELECT pg_get_serial_sequence(%(table)s, attname) FROM pg_attribute
+WHERE attrelid = %(table)s::regclass AND attnum > 0 AND NOT attisdropped AND attidentity = ''
+AND NOT has_sequence_privilege(pg_get_serial_sequence(%(table)s, attname), 'USAGE, UPDATE')
+"""
 
 
 class Table(t.NamedTuple):
@@ -126,6 +136,32 @@ def look(connection: t.Any, table: Table) -> Outcome:
         return unknown(table.table, str(error).strip().splitlines()[0], f"table {table.table}")
 
 
+def may_write(connection: t.Any, table: Table) -> Outcome:
+    """Whether rows may be added to the table: the server checks the right to a statement that adds none."""
+    name = sql.Identifier(*table.table.split("."))
+    about = f"table {table.table}"
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(sql.SQL("INSERT INTO {} SELECT WHERE false").format(name))
+            cursor.execute(BARRED, {"table": name.as_string(connection)})
+            barred = [str(sequence) for (sequence,) in cursor]
+    except errors.InsufficientPrivilege as error:
+        refused = f"{table.table} takes no rows: {str(error).strip().splitlines()[0]}"
+        return Outcome(STALE, about, refused, refused)
+    except psycopg2.Error as error:
+        return unknown(table.table, str(error).strip().splitlines()[0], about)
+    said = f"{table.table} takes no rows: no use of {', '.join(barred)}" if barred else f"{table.table} takes rows"
+    return Outcome(STALE if barred else FRESH, about, said, said)
+
+
+def after(connection: t.Any, tables: list[Table], since: float) -> list[Table]:
+    """*tables* with the seconds since *since*, by the server's clock, as the age that a row may have."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM now())")
+        (now,) = cursor.fetchone()
+    return [table._replace(max_age=float(now) - since) for table in tables]
+
+
 def unknown(name: str, why: object, about: str) -> Outcome:
     """That *name* could not be looked at."""
     said = f"{name} could not be looked at: {why}"
@@ -172,14 +208,17 @@ def look_at_certificates(postgres: dict[str, t.Any]) -> t.Iterator[Outcome]:
             yield unknown(f"what {at} shows", error, f"certificate {at}")
 
 
-def outcomes(postgres: dict[str, t.Any], tables: list[Table]) -> t.Iterator[Outcome]:
+def outcomes(
+    postgres: dict[str, t.Any], tables: list[Table], *, since: float | None = None, writing: bool = False
+) -> t.Iterator[Outcome]:
     """Each certificate and each table; psycopg2.Error and TypeError where there is no connection."""
     yield from look_at_certificates(postgres)
-    connection = psycopg2.connect(**{"connect_timeout": 30, **postgres, "options": SESSION})
+    options = WRITING if writing else SESSION
+    connection = psycopg2.connect(**{"connect_timeout": 30, **postgres, "options": options})
     connection.autocommit = True
     try:
-        for table in tables:
-            yield look(connection, table)
+        for table in tables if since is None else after(connection, tables, since):
+            yield may_write(connection, table) if writing else look(connection, table)
     finally:
         connection.close()
 
@@ -189,11 +228,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", nargs="?", default=CONFIG, help=f"the JSON file (default: {CONFIG})")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--since", type=float, metavar="SECONDS", help="look for rows of after this time (since 1970)")
+    other.add_argument("--may-write", action="store_true", help="look whether rows may be added, and add none")
     given = parser.parse_args(arguments)
     found: list[Outcome] = []
     why = ""
     try:
-        for one in outcomes(*read_config(given.config)):
+        postgres, tables = read_config(given.config)
+        for one in outcomes(postgres, tables, since=given.since, writing=given.may_write):
             found.append(one)
             if not given.json:
                 print(one.sentence)

@@ -21,7 +21,7 @@ HOSTS = (
 EXPECTED: dict[str, dict[str, t.Any]] = {
     "dumps": {"databases": ["taaraxtak"]},
     "provider": {"labels": ["production"]},
-    "freshness": {"tables": ["public.w3techs"]},
+    "freshness": {"tables": [{"table": "public.w3techs", "column": "measured_at", "max_age": 3600}]},
 }
 EXPECTED |= merged({host.name: hosts.expected(host.groups) for host in HOSTS})
 # 63 bytes, which is as long as a name can be; and names that are markup, a command of a terminal, a turn of direction.
@@ -151,12 +151,20 @@ def verdict(*findings: Document) -> Document:
 
 
 def dashboards() -> Document:
-    return {"added": [], "updated": [], "removed": [], "not_provisioned": [], "equal": True}
+    return {"added": [], "updated": [], "removed": [], "not_provisioned": [], "contents": {}, "equal": True}
 
 
 def incidents() -> Document:
     return {
-        "incidents": [{"name": "2026-11-20-duplicate-rows", "word": "closed", "why": "committed", "overdue": False}]
+        "incidents": [
+            {
+                "name": "2026-11-20-duplicate-rows",
+                "word": "closed",
+                "why": "committed",
+                "overdue": False,
+                "unverified": False,
+            }
+        ]
     }
 
 
@@ -165,7 +173,7 @@ def server() -> Document:
     return {
         "version": "17.6 (Debian 17.6-0+deb13u1)", "installed": "17.6 (Debian 17.6-0+deb13u1)",
         "login_files": {"compared": True, "different": [], "not_loaded": [], "broken": "", "contents": {}},
-        "settings": [], "pending_restart": [],
+        "settings": [], "pending_restart": [], "waiting": {},
     }  # fmt: skip
 
 
@@ -184,7 +192,8 @@ def sessions(*unexpected: Document) -> Document:
 def freshness(*more: Document, **state: t.Any) -> Document:
     """What freshness_info answers of a collector that writes."""
     said = {"state": "fresh", "sentence": "public.w3techs is fresh: 9 s old", "steady": "public.w3techs is fresh"}
-    return {"outcomes": [{"about": "table public.w3techs", **said, **state}, *more]}
+    told = [{"table": "public.w3techs", "column": "measured_at", "max_age": 3600.0}]
+    return {"outcomes": [{"about": "table public.w3techs", **said, **state}, *more], "tables": told}
 
 
 def provider(**more: t.Any) -> Document:

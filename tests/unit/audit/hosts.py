@@ -18,6 +18,8 @@ VARIABLES: dict[str, t.Any] = {
     "__host_effective": SSHD,
     "database_port": 5432,
     "backup_schedule": "0 3 * * *",
+    "collector_freshness_interval": "5min",
+    "dump_store_archive_interval": "10min",
     "dump_store_check_schedule": "hourly",
     "dump_store_drill_schedule": "weekly",
     "dump_store_prune_schedule": "daily",
@@ -84,7 +86,7 @@ def key_file(name: str, **more: t.Any) -> Document:
     return {
         "path": f"/etc/ssh/devops_keys/{name}", "accounts": [name], "ignored": False, "owner": "root", "group": "root",
         "mode": "0644", "folder_owner": "root", "folder_mode": "0755",
-        "kind": "file", "problem": "", **more,
+        "kind": "file", "problem": "", "digest": "", **more,
     }  # fmt: skip
 
 
@@ -92,10 +94,14 @@ def ssh_file(path: str, mode: str = "0644", **more: t.Any) -> Document:
     return {"path": path, "owner": "root", "group": "root", "kind": "file", "mode": mode, **more}
 
 
+def folder(path: str, **more: str) -> Document:
+    return {"path": path, "owner": "root", "mode": "0755", **more}
+
+
 def job(command: str, **more: t.Any) -> Document:
     return {
         "table": "/etc/cron.d/x", "owner": "root", "mode": "0644", "schedule": "0 3 * * *", "account": "root",
-        "command": command, "environment": {}, "package": False, **more,
+        "command": command, "environment": {}, "package": False, "digest": "", **more,
     }  # fmt: skip
 
 
@@ -105,14 +111,17 @@ def socket(port: int, name: str, address: str = "0.0.0.0", **more: t.Any) -> Doc
 
 def unit(name: str, **more: t.Any) -> Document:
     return {
-        "unit": name, "active": "active", "enabled": "enabled", "result": "success", "drop_ins": [],
+        "unit": name, "active": "active", "enabled": "enabled", "result": "success", "files": [],
         "contents": {},
         "outdated": False, **more,
     }  # fmt: skip
 
 
 def privileged(path: str, mode: str, **more: t.Any) -> Document:
-    return {"path": path, "mode": mode, "owner": "root", "group": "root", "capabilities": [], "package": True, **more}
+    return {
+        "path": path, "mode": mode, "owner": "root", "group": "root", "capabilities": [], "package": True,
+        "digest": "", **more,
+    }  # fmt: skip
 
 
 def rule(name: str, command: str = "ALL", users: t.Sequence[str] = ("ALL",), **more: t.Any) -> Document:
@@ -164,10 +173,11 @@ def parts(groups: t.Sequence[str] = PRODUCTION) -> dict[str, Document]:
             "timers": [
                 {
                     "unit": "x.timer", "starts": "x.service", "next": 1, "schedule": [],
-                    "files": wanted["jobs"]["files"],
+                    "files": dict.fromkeys(wanted["jobs"]["files"], "x"),
                 }
             ],
             "at": [], "linger": [],
+            "folders": [folder("/etc/cron.d"), folder("/var/spool/cron/crontabs", mode="1730")],
         },
         "keys": {
             "keys": [key("alice"), *machines], "files": [key_file("alice")], "public": {"store": "SHA256:x"},
@@ -178,9 +188,11 @@ def parts(groups: t.Sequence[str] = PRODUCTION) -> dict[str, Document]:
             "changed": [{"path": "/etc/nftables.conf", "configuration": True, "missing": False, "digest": "x"}],
             "unverified": [],
         },
-        "privileged_files": {"files": [privileged("/usr/bin/su", "4755")]},
+        "privileged_files": {"files": [privileged("/usr/bin/su", "4755")], "unsearched": []},
         "secrets": {
-            "files": [{"kind": "file", "acl": "", **one} for one in wanted["secrets"]["files"]],
+            "files": [
+                {"kind": "file", "acl": "", "folder": folder("/etc"), **one} for one in wanted["secrets"]["files"]
+            ],
         },
         "sockets": {
             "sockets": [
@@ -190,10 +202,15 @@ def parts(groups: t.Sequence[str] = PRODUCTION) -> dict[str, Document]:
         },
         "sshd": {
             "settings": settings, "matches": [],
+            "folders": [folder("/etc/ssh")],
             "keys": [ssh_file("/etc/ssh/ssh_host_rsa_key", "0600")], "files": [ssh_file("/etc/ssh/sshd_config")],
         },
         "sudo_rules": {
             "installed": True, "rules": [rule("alice", groups=["ALL"]), *([DUMPS_RULE] if database else [])],
+            "defaults": [
+                {"account": "alice", "text": "use_pty"},
+                *([{"account": "pgbackup", "text": "closefrom=3"}] if database else []),
+            ],
         },
         "units": {
             "failed": [], "units": [unit(name) for name in wanted["units"]["running"]], "core_limit": "0",

@@ -26,7 +26,7 @@ from ansible_collections.taaraxtak.production.tests.unit.audit.estates import (
 
 PARTS = hosts.parts(hosts.PRODUCTION)
 EDITED = {**dashboards(), "updated": ["ooni"], "equal": False}
-FIREWALL = {"what": "the table inet taaraxtak_host", "more": ["x"] * 6, "lacks": []}
+FIREWALL = {"what": "the table inet taaraxtak_host", "more": ["x"] * 6, "lacks": [], "digest": "1f"}
 
 
 def in_part(part: str, field: str, *added: Document) -> Document:
@@ -62,6 +62,50 @@ def firewall(*lines: str) -> Document:
     return {"firewall": {**PARTS["firewall"], "differs": [{**FIREWALL, "more": [*FIREWALL["more"], *lines]}]}}
 
 
+def ordered(digest: str) -> Document:
+    """The same lines in another order."""
+    return {"firewall": {**PARTS["firewall"], "differs": [{**FIREWALL, "more": [], "digest": digest}]}}
+
+
+def table(digest: str) -> Document:
+    return in_part("firewall", "other_tables", {"table": "ip nat", "lines": [], "digest": digest})
+
+
+def at_boot(digest: str) -> Document:
+    return in_part("firewall", "other_tables", {"table": "at boot", "lines": ["a"] * 9, "digest": digest})
+
+
+def matched(*lines: str) -> Document:
+    one = {"path": "/etc/ssh/sshd_config", "text": "Address 203.0.113.9", "lines": list(lines)}
+    return in_part("sshd", "matches", one)
+
+
+def cron(**more: t.Any) -> Document:
+    return in_part("jobs", "cron", hosts.job("/opt/x", **more))
+
+
+def timer(digest: str) -> Document:
+    files = {"/etc/systemd/system/x.timer": "x", "/etc/systemd/system/x.service": digest}
+    one = {"unit": "x.timer", "starts": "x.service", "next": 1, "schedule": [], "files": files}
+    return in_part("jobs", "timers", one)
+
+
+def waits(digest: str) -> Document:
+    return in_part("jobs", "at", {"name": "a1", "digest": digest})
+
+
+def privileged(**more: t.Any) -> Document:
+    one = {"path": "/usr/local/bin/x", "mode": "0755", "package": False, **more}
+    return in_part("privileged_files", "files", hosts.privileged(**one))
+
+
+def in_home(digest: str) -> Document:
+    path = "/home/alice/.ssh/authorized_keys"
+    keys = [*PARTS["keys"]["keys"], hosts.key("alice", ignored=True, path=path)]
+    files = [*PARTS["keys"]["files"], hosts.key_file("alice", ignored=True, path=path, digest=digest)]
+    return {"keys": {**PARTS["keys"], "keys": keys, "files": files}}
+
+
 def granted(severity: str) -> Document:
     return {"access": {**broken(), "findings": [{**broken()["findings"][1], "severity": severity}]}}
 
@@ -73,7 +117,7 @@ def tampered(digest: str) -> Document:
 
 def laid_over(digest: str) -> Document:
     path = "/etc/systemd/system/x.service.d/y.conf"
-    return in_part("units", "units", hosts.unit("x.service", drop_ins=[path], contents={path: digest}))
+    return in_part("units", "units", hosts.unit("x.service", files=[path], contents={path: digest}))
 
 
 def listed(acl: str) -> Document:
@@ -115,10 +159,22 @@ def accepting(done: Judged, **more: str) -> list[Deviation]:
         (edited("-a\n+b"), edited("-a\n+c")),
         (logins("1f", True), logins("2f", True)),
         (logins("1f", False), logins("2f", False)),
+        (privileged(mode="2755"), privileged(mode="4755")),
+        (privileged(mode="4755", digest="1f"), privileged(mode="4755", digest="2f")),
         (
-            in_part("privileged_files", "files", hosts.privileged("/usr/local/bin/x", mode="2755")),
-            in_part("privileged_files", "files", hosts.privileged("/usr/local/bin/x", mode="4755")),
+            privileged(capabilities=["cap_net_raw"], digest="1f"),
+            privileged(capabilities=["cap_net_raw"], digest="2f"),
         ),
+        (ordered("1f"), ordered("2f")),
+        (table("1f"), table("2f")),
+        (at_boot("1f"), at_boot("2f")),
+        (matched("maxsessions 1"), matched("maxsessions 1", "authorizedkeyscommand /tmp/x")),
+        (cron(schedule="0 3 * * *"), cron(schedule="* * * * *")),
+        (cron(environment={"PATH": "/usr/bin"}), cron(environment={"PATH": "/tmp"})),
+        (cron(digest="1f"), cron(digest="2f")),
+        (timer("1f"), timer("2f")),
+        (waits("1f"), waits("2f")),
+        (in_home("1f"), in_home("2f")),
     ],
     ids=[
         "sshd",
@@ -135,6 +191,18 @@ def accepting(done: Judged, **more: str) -> list[Deviation]:
         "hba",
         "uncompared",
         "setuid",
+        "setuid-content",
+        "capability-content",
+        "firewall-order",
+        "foreign-table",
+        "boot",
+        "match",
+        "schedule",
+        "environment",
+        "script",
+        "timer",
+        "at",
+        "key",
     ],
 )
 def test_a_worse_value_in_the_place_of_an_accepted_one_counts(accepted, worse):

@@ -164,6 +164,44 @@ def test_what_only_looks_like_a_login_is_none(line):
     assert read([line]) == set()
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "a a a [7] p@t LOG:  connection authorized: user=p database=t",
+        "@postgres FATAL:  no",
+        f"{AT} [7] ",
+        f"{AT} [7] x",
+        f"{AT} [7] x LOG:  connection received: host=[local]",
+        f"{AT} [7] @t LOG:  connection received: host=[local]",
+        f"{AT} [7] p@t LOG:  connection authorized: user=p database=t application_name= FATAL:  no",
+        f'{AT} [7] p@t LOG:  connection authenticated: identity="a" method=peer ( FATAL:  no )',
+        "sh: 1: cp: not found",
+    ],
+)
+def test_a_line_that_is_no_message_of_the_server_s_is_told(line):
+    strange: list[int] = []
+    read([*lines("scraper", "collector"), line], strange=strange)
+    assert strange == [4]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{AT} [7] LOG:  checkpoint starting: time",
+        f"{AT} [7] HINT:  look",
+        f"{AT} [7] [unknown]@[unknown] LOG:  connection received: host=[local]",
+        f"{AT} [7] x@y STATEMENT:  ",
+        "\tSELECT LOG:  connection received: host=[local]",
+        f"{AT} [7] x@y STATEMENT:  SELECT 'LOG:  connection received: host=[local] FATAL:  '",
+    ],
+)
+def test_a_message_of_the_server_s_is_nothing_strange(line):
+    strange: list[int] = []
+    assert read([line], strange=strange) == set()
+    assert strange == []
+
+
 def test_one_without_a_proof_is_trust():
     assert read([lines("scraper", "collector")[0], lines("scraper", "collector")[2]]) == {
         Connection("scraper", "taaraxtak", "[local]", "", "trust")

@@ -50,7 +50,7 @@ def test_what_the_page_says_can_be_expected_is_judged_and_not_unreadable():
     """The host answers what it was asked: every path and unit that the judge wants is among it."""
     options = asked(GIVEN)
     found = {one["path"]: one for one in hosts.parts()["secrets"]["files"]}
-    file = {"kind": "file", "acl": "", "owner": "root", "group": "root", "mode": "0666"}
+    file = {"kind": "file", "acl": "", "owner": "root", "group": "root", "mode": "0666", "folder": hosts.folder("/etc")}
     data = {
         "secrets": {"files": [found.get(path, {**file, "path": path}) for path in options["paths"]]},
         "units": {**hosts.parts()["units"], "units": [hosts.unit(name, active="failed") for name in options["units"]]},

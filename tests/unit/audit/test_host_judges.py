@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.hosts import expectations, options
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.model import Expected
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.registry import KINDS
-from ansible_collections.taaraxtak.production.tests.unit.audit.estates import NOW, judged, sources
+from ansible_collections.taaraxtak.production.tests.unit.audit.estates import EXPECTED, NOW, judged, sources
 from ansible_collections.taaraxtak.production.tests.unit.audit.hosts import (
     ALICE_PRINT,
     PRODUCTION,
     VARIABLES,
     account,
+    folder,
     job,
     key,
     key_file,
@@ -28,6 +30,10 @@ from ansible_collections.taaraxtak.production.tests.unit.audit.hosts import (
 Part = dict[str, t.Any]
 OTHER = "SHA256:another"
 OVER = "/etc/systemd/system/x.d/y.conf"
+SECURE = r"secure_path=/usr/local/sbin\:/usr/local/bin\:/usr/sbin\:/usr/bin\:/sbin\:/bin"
+IN_HOME = "/home/alice/.ssh/authorized_keys"
+OWN = "/etc/systemd/system/ssh.service"
+MATCH = {"path": "/etc/ssh/sshd_config", "text": "LocalPort 2222", "lines": ["permitrootlogin yes"]}
 LINE = {"unit": "x.timer", "starts": "x.service", "next": 1, "schedule": []}
 
 
@@ -59,17 +65,32 @@ def changed(part: str, field: str, number: int, **values: t.Any) -> tuple[str, P
         (more("accounts", "accounts", account("games", password="set", hash="md5")), ["password-set"]),
         (other("accounts", groups={"docker": ["collector"]}), ["group-member"]),
         (other("accounts", groups={"audio": ["collector"]}), []),
+        (other("accounts", groups={"staff": ["collector"]}), ["group-member"]),
+        (other("accounts", groups={"shadow": ["shadow"]}), []),
         (more("sudo_rules", "rules", rule("collector", "/usr/bin/id", ["root"])), ["sudo-unknown"]),
         # The same command with one more option is another rule.
         (changed("sudo_rules", "rules", 1, options=["!authenticate", "setenv"]), ["sudo-missing", "sudo-unknown"]),
         (changed("sudo_rules", "rules", 1, users=["root"]), ["sudo-missing", "sudo-unknown"]),
         (changed("sudo_rules", "rules", 1, groups=["root"]), ["sudo-missing", "sudo-unknown"]),
         (other("sudo_rules", rules=[rule("alice", groups=["ALL"])]), ["sudo-missing"]),
+        (more("sudo_rules", "defaults", {"account": "alice", "text": "!env_reset"}), ["sudo-defaults"]),
+        (more("sudo_rules", "defaults", {"account": "alice", "text": SECURE}), []),
+        (more("sudo_rules", "defaults", {"account": "alice", "text": f"{SECURE}/x"}), ["sudo-defaults"]),
+        # What a role has for one account is another's finding.
+        (more("sudo_rules", "defaults", {"account": "alice", "text": "!use_pty"}), ["sudo-defaults"]),
+        (more("sudo_rules", "defaults", {"account": "pgbackup", "text": "!use_pty"}), []),
         (more("keys", "keys", key("alice", fingerprint=OTHER)), ["key-unknown"]),
         (more("keys", "keys", key("postgres")), ["key-unknown"]),
         (changed("keys", "keys", 0, options=['command="x"']), ["key-missing", "key-unknown"]),
         (other("keys", keys=[]), ["key-missing"]),
-        (more("keys", "keys", key("alice", ignored=True, path="/home/alice/.ssh/authorized_keys")), ["key-ignored"]),
+        (
+            other(
+                "keys",
+                keys=[*parts()["keys"]["keys"], *[key("alice", ignored=True, path=IN_HOME, line=n) for n in range(9)]],
+                files=[key_file("alice"), key_file("alice", ignored=True, path=IN_HOME)],
+            ),
+            ["key-ignored"],
+        ),
         (more("keys", "keys", key("alice", problem="it is no key", fingerprint="")), ["key-unreadable"]),
         (other("keys", files=[key_file("alice", mode="0664")]), ["key-writable"]),
         (other("keys", files=[key_file("alice", mode="0777", kind="link", problem="it is a link")]), ["key-file-odd"]),
@@ -86,17 +107,23 @@ def changed(part: str, field: str, number: int, **values: t.Any) -> tuple[str, P
             ["sshd-setting"],
         ),
         (other("sshd", settings={**parts()["sshd"]["settings"], "bob": {"banner": ["none"]}}), []),
-        (more("sshd", "matches", {"path": "/etc/ssh/sshd_config", "text": "LocalPort 2222"}), ["sshd-match"]),
+        (more("sshd", "matches", MATCH), ["sshd-match"]),
         (changed("sshd", "keys", 0, mode="0640"), ["sshd-file-open"]),
         (changed("sshd", "keys", 0, owner="alice"), ["sshd-file-open"]),
         (changed("sshd", "files", 0, mode="0664"), ["sshd-file-open"]),
         (changed("sshd", "files", 0, kind="link"), ["sshd-file-open"]),
+        (changed("sshd", "folders", 0, mode="0775"), ["sshd-file-open"]),
+        (changed("sshd", "folders", 0, owner="games"), ["sshd-file-open"]),
         (
-            other("firewall", differs=[{"what": "table inet taaraxtak, loaded", "more": ["accept"], "lacks": []}]),
+            other("firewall", differs=[{"what": "loaded", "more": ["accept"], "lacks": [], "digest": "x"}]),
             ["firewall-differs"],
         ),
         (other("firewall", pending=True), ["firewall-unconfirmed"]),
-        (other("firewall", other_tables=["ip nat"]), ["firewall-other-table"]),
+        (other("firewall", other_tables=[{"table": "ip nat", "lines": [], "digest": "x"}]), ["firewall-other-table"]),
+        (
+            other("firewall", other_tables=[{"table": "at boot", "lines": ["table ip x {"], "digest": "x"}]),
+            ["firewall-other-table"],
+        ),
         (more("sockets", "sockets", socket(8080, "collector")), ["socket-unknown"]),
         # The right port, and another account behind it.
         (changed("sockets", "sockets", 3, account="collector"), ["socket-unknown"]),
@@ -113,8 +140,11 @@ def changed(part: str, field: str, number: int, **values: t.Any) -> tuple[str, P
         (changed("jobs", "cron", 1, schedule="0 0 31 2 *"), ["cron-changed"]),
         (changed("jobs", "cron", 1, environment={"SHELL": "/tmp/x"}), ["cron-changed"]),
         (changed("jobs", "cron", 1, owner="pgbackup"), ["cron-writable"]),
-        (more("jobs", "timers", {**LINE, "files": ["/etc/systemd/system/oops.timer"]}), ["timer-unknown"]),
-        (more("jobs", "at", "a1"), ["at-job"]),
+        (changed("jobs", "folders", 0, mode="0777"), ["cron-writable"]),
+        (changed("jobs", "folders", 0, owner="games"), ["cron-writable"]),
+        (changed("jobs", "folders", 1, mode="1733"), ["cron-writable"]),
+        (more("jobs", "timers", {**LINE, "files": {"/etc/systemd/system/oops.timer": "x"}}), ["timer-unknown"]),
+        (more("jobs", "at", {"name": "a1", "digest": "x"}), ["at-job"]),
         (more("jobs", "linger", "alice"), ["lingering"]),
         (more("privileged_files", "files", privileged("/usr/bin/sort", "4755")), ["setuid-unknown"]),
         (more("privileged_files", "files", privileged("/usr/bin/passwd", "4755", package=False)), ["setuid-unknown"]),
@@ -124,9 +154,15 @@ def changed(part: str, field: str, number: int, **values: t.Any) -> tuple[str, P
             ["capability-unknown"],
         ),
         (more("privileged_files", "files", privileged("/usr/bin/ping", "0755", capabilities=["cap_net_raw"])), []),
+        (
+            more("privileged_files", "unsearched", {"path": "/home/m/x", "owner": "m", "why": "Permission denied"}),
+            ["folder-unsearched"],
+        ),
         (changed("secrets", "files", 0, mode="0644"), ["secret-open"]),
         (changed("secrets", "files", 0, kind="link"), ["secret-open"]),
         (changed("secrets", "files", 0, kind="nothing"), ["secret-missing"]),
+        (changed("secrets", "files", 0, folder=folder("/etc", mode="0777")), ["secret-open"]),
+        (changed("secrets", "files", 0, folder=folder("/etc", owner="games")), ["secret-open"]),
         (changed("secrets", "files", 0, acl="system.posix_acl_access 02"), ["secret-acl"]),
         (changed("packages", "versions", 0, candidate="17.7-0+deb13u1"), ["version-old"]),
         (
@@ -159,7 +195,10 @@ def changed(part: str, field: str, number: int, **values: t.Any) -> tuple[str, P
         (other("units", failed=["x.service"]), ["unit-failed"]),
         (changed("units", "units", 0, active="inactive"), ["unit-stopped"]),
         (changed("units", "units", 0, enabled="disabled"), ["unit-stopped"]),
-        (changed("units", "units", 0, drop_ins=[OVER], contents={OVER: "x"}), ["unit-override"]),
+        (changed("units", "units", 0, files=[OVER], contents={OVER: "x"}), ["unit-override"]),
+        # In the place of the package's own.
+        (changed("units", "units", 0, files=[OWN], contents={OWN: "x"}), ["unit-override"]),
+        (changed("units", "units", 1, outdated=True), ["unit-override"]),
         (other("units", core_limit="infinity"), ["core-dumps"]),
         (other("units", suid_dumpable="2"), ["core-dumps"]),
         (changed("certificates", "files", 0, ends="2026-12-14T06:00:00+00:00"), ["certificate-ends"]),
@@ -217,13 +256,54 @@ def test_a_writer_of_the_store_has_one_key_that_does_one_thing(keys, found):
     assert sorted(one.rule for one in judged(well).findings) == found
 
 
-def test_a_timer_of_a_role_starts_when_the_role_says():
+@pytest.mark.parametrize(
+    ("host", "group", "members"),
+    [
+        ("production", "pgdumper", ["pgdumper"]),
+        ("production", "pgbackup", ["pgbackup"]),
+        ("production", "collector", ["collector"]),
+        ("store", "dumps-list", ["dumps", "dumps-archive", "dumps-read"]),
+        ("store", "dumps-archive", ["dumps-archive"]),
+        ("store", "dumps-read", ["dumps-archive", "dumps-read"]),
+        ("store", "dumps-developer", ["dumps-developer"]),
+    ],
+)
+def test_a_secret_s_group_has_those_that_the_roles_put_there_and_nobody_else(host, group, members):
+    for more_, found in (([], []), (["mallory"], ["group-member"])):
+        well = sources()
+        for source in well:
+            if (source.id, source.host) == ("accounts", host):
+                source.data["groups"][group] = [*members, *more_]
+        assert [one.rule for one in judged(well).findings] == found
+
+
+@pytest.mark.parametrize(
+    ("host", "unit", "schedule"),
+    [
+        ("store", "dumps-check", ["OnCalendar=hourly"]),
+        ("store", "dumps-drill", ["OnCalendar=weekly"]),
+        ("store", "dumps-prune", ["OnCalendar=daily"]),
+        ("store", "dumps-archive", ["OnActiveSec=10min", "OnUnitInactiveSec=10min"]),
+        ("production", "freshness", ["OnActiveSec=5min", "OnUnitActiveSec=5min", "OnUnitInactiveSec=5min"]),
+    ],
+)
+def test_a_timer_of_a_role_starts_when_the_role_says(host, unit, schedule):
+    line = {"unit": f"taaraxtak-{unit}.timer", "starts": "x", "next": 1, "files": {}}
+    for told, found in ((schedule, []), (["OnCalendar=yearly"], ["timer-changed"]), ([], ["timer-changed"])):
+        well = sources()
+        for source in well:
+            if (source.id, source.host) == ("jobs", host):
+                source.data["timers"] = [{**line, "schedule": told}]
+        assert [one.rule for one in judged(well).findings] == found
+
+
+def test_what_a_role_has_written_of_a_unit_is_no_override():
     well = sources()
+    path = "/etc/systemd/system/taaraxtak-collector.service"
     for source in well:
-        if (source.id, source.host) == ("jobs", "store"):
-            line = {"unit": "taaraxtak-dumps-check.timer", "starts": "x", "next": 1, "files": []}
-            source.data["timers"] = [{**line, "schedule": ["OnCalendar=yearly"]}]
-    assert [one.rule for one in judged(well).findings] == ["timer-changed"]
+        for one in source.data["units"] if (source.id, source.host) == ("units", "production") else []:
+            one |= {"files": [path], "contents": {path: "x"}} if one["unit"] == Path(path).name else {}
+    assert judged(well).findings == ()
 
 
 def test_a_host_is_asked_for_every_file_and_unit_that_something_is_expected_of():
@@ -233,6 +313,50 @@ def test_a_host_is_asked_for_every_file_and_unit_that_something_is_expected_of()
     assert set(expected["units"]["running"]) <= set(asked["units"])
     assert asked["firewall"] == {"admin_cidrs": ["192.0.2.0/24"], "ssh_port": 22, "open": []}
     assert ALICE_PRINT.startswith("SHA256:")
+
+
+KNOWN = {"path": "/opt/x", "mode": "4750", "group": "users", "sha256": "1f" * 32}
+
+
+@pytest.mark.parametrize(
+    ("has", "found"),
+    [
+        ({}, []),
+        ({"mode": "4755"}, ["setuid-unknown"]),
+        ({"owner": "games"}, ["setuid-unknown"]),
+        ({"group": "root"}, ["setuid-unknown"]),
+        ({"digest": "2f" * 8}, ["setuid-unknown"]),
+        ({"capabilities": ["cap_sys_admin"]}, ["capability-unknown", "setuid-unknown"]),
+    ],
+)
+def test_a_program_that_the_inventory_knows_is_so_and_not_otherwise(has, found):
+    own = {"path": "/opt/x", "mode": "4750", "group": "users", "package": False, "digest": "1f" * 8, **has}
+    given = sources(**dict([more("privileged_files", "files", privileged(**own))]))
+    expected = {**EXPECTED, "privileged_files": {"paths": [KNOWN]}}
+    assert sorted(each.rule for each in judged(given, expected=expected).findings) == found
+
+
+@pytest.mark.parametrize("path", ["/opt/x", {"path": "/opt/x"}, {**KNOWN, "user": "x"}, None])
+def test_a_program_is_known_by_more_than_its_path(path):
+    (found,) = [
+        one
+        for one in judged(expected={**EXPECTED, "privileged_files": {"paths": [path]}}).findings
+        if one.host == "production"
+    ]
+    assert (found.rule, found.object) == ("source-unreadable", "source privileged_files")
+    assert "write each of paths as a mapping with path and mode" in found.evidence
+
+
+BLOCK = {"conditions": "LocalPort 2222", "lines": ["  PermitRootLogin  yes"]}
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"), [(["PermitRootLogin yes"], []), ([], ["sshd-match"]), ([*BLOCK["lines"], "x"], ["sshd-match"])]
+)
+def test_a_match_block_that_the_inventory_knows_has_those_lines_and_no_other(lines, found):
+    expected = {**EXPECTED, "sshd": {**EXPECTED["sshd"], "matches": [{**BLOCK, "lines": lines}]}}
+    done = judged(sources(**dict([more("sshd", "matches", MATCH)])), expected=expected)
+    assert [one.rule for one in done.findings] == found
 
 
 def test_what_the_inventory_says_of_all_hosts_is_added_to_what_the_roles_say_of_one():

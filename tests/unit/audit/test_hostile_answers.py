@@ -50,9 +50,16 @@ LATE = {**dumps(), "dumps": [dump(30, verified=True), dump(31, signed=False)], "
 WRONG = {
     **hosts.parts(),
     "disk": {"places": [{"path": "/", "bytes_free": 1, "percent_free": 1, "percent_inodes_free": 1}]},
-    "firewall": {"differs": [{"what": "x", "more": ["a"], "lacks": ["b"]}], "pending": True, "other_tables": ["ip x"]},
+    "firewall": {
+        "differs": [{"what": "x", "more": ["a"], "lacks": ["b"], "digest": "x"}],
+        "pending": True,
+        "other_tables": [{"table": "ip x", "lines": ["c"], "digest": "x"}],
+    },
     "sockets": {"sockets": [hosts.socket(99, "x", program="y"), hosts.socket(98, "x", "127.0.0.1")]},
-    "privileged_files": {"files": [hosts.privileged("/x", "4755", capabilities=["cap_sys_admin"])]},
+    "privileged_files": {
+        "files": [hosts.privileged("/x", "4755", capabilities=["cap_sys_admin"])],
+        "unsearched": [{"path": "/home/x", "owner": "x", "why": "y"}],
+    },
 }
 SMALL = {key: value for key, value in broken().items() if key != "effective"}
 SMALL |= {"effective": [effective("scraper", ["SELECT"], ["public.x"], "PUBLIC")], "matrix": broken()["matrix"][:1]}

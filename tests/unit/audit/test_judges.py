@@ -7,6 +7,8 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.audit import answers
+from ansible_collections.taaraxtak.production.plugins.module_utils.audit.declared import Absence
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.judges import access as access_judge
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.judges import dumps as dumps_judge
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.judges import freshness as freshness_judge
@@ -16,9 +18,11 @@ from ansible_collections.taaraxtak.production.plugins.module_utils.audit.model i
     Kind,
     Rule,
     Source,
+    read_source,
 )
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.registry import KINDS, rules
 from ansible_collections.taaraxtak.production.tests.unit.audit.estates import (
+    EXPECTED,
     NOW,
     access,
     broken,
@@ -37,6 +41,10 @@ from ansible_collections.taaraxtak.production.tests.unit.audit.estates import (
 )
 
 PROBE = access()["probes"][0]
+UNTRIED = {
+    **PROBE, "outcome": "not run", "sqlstate": "55P03",
+    "evidence": "neither done nor refused: 55P03: canceling statement due to lock timeout",
+}  # fmt: skip
 SUPERUSER = effective("dba", ["OWNER"], ["public.w3techs"], "superuser")
 ROOT = Path(__file__).resolve().parents[3]
 FILES = server()["login_files"]
@@ -61,7 +69,7 @@ def without(answer: dict[str, object], key: str) -> dict[str, object]:
 
 # A drill that ends after the audit: somebody's clock, or somebody's hand.
 AHEAD = {"ok": True, "problems": [], "finished": "2099-01-01T00:00:00Z"}
-
+TOLD = freshness()["tables"][0]
 
 CASES = [
     ("access", {**access(), "findings": [broken()["findings"][0]]}, ["excess-privilege"]),
@@ -72,7 +80,19 @@ CASES = [
     ),
     ("access", {**access(), "probes": [{**PROBE, "outcome": "failed"}]}, ["probe-failed"]),
     ("access", {**access(), "probes": [{**PROBE, "outcome": "not run"}]}, ["probe-not-run"]),
-    ("access", {**access(), "probes": [{**PROBE, "outcome": "not run"}, PROBE]}, []),
+    ("access", {**access(), "probes": [UNTRIED, PROBE]}, ["probe-not-run"]),
+    ("access", {**access(), "probes": [UNTRIED] * 50 + [PROBE]}, ["probe-not-run"]),
+    ("access", {**access(), "probes": [UNTRIED, {**UNTRIED, "sqlstate": "57014"}, PROBE]}, ["probe-not-run"] * 2),
+    ("access", {**access(), "probes": [{**UNTRIED, "sqlstate": None}, PROBE]}, ["probe-not-run"]),
+    (
+        "access",
+        {**access(), "probes": [{**UNTRIED, "what": "more tables", "sqlstate": None}, PROBE]},
+        ["probe-not-run"],
+    ),
+    *(
+        ("access", {**access(), "probes": [{**UNTRIED, "sqlstate": None, "evidence": why}, PROBE]}, [])
+        for why in access_judge.NOTHING_LOST
+    ),
     ("access", {**access(), "probes": [{**PROBE, "outcome": "not run"}], "effective": [SUPERUSER]}, []),
     ("access", {**access(), "probes": []}, ["probe-not-run"]),
     ("access", {}, ["source-unreadable"]),
@@ -132,7 +152,7 @@ CASES = [
     ("server", {**server(), "login_files": {**FILES, "compared": False}}, ["login-uncompared"]),
     ("server", {**server(), "settings": [setting("work_mem")]}, ["server-setting"]),
     ("server", {**server(), "settings": [setting("listen_addresses")]}, ["server-listens"]),
-    ("server", {**server(), "pending_restart": ["shared_buffers"]}, ["server-restart"]),
+    ("server", {**server(), "pending_restart": ["port"], "waiting": {"port": "0"}}, ["server-restart"]),
     ("server", {**server(), "installed": "17.7 (Debian 17.7-0+deb13u1)"}, ["server-restart"]),
     ("sessions", sessions(login(identity="collector")), ["login-unexpected"]),
     ("sessions", sessions(login(address="192.0.2.7", identity=None)), ["login-unexpected"]),
@@ -146,7 +166,11 @@ CASES = [
         ["collector-certificate"],
     ),
     ("freshness", freshness(about="table another"), ["collector-unknown"]),
-    ("freshness", {"outcomes": []}, ["collector-unknown"]),
+    ("freshness", {**freshness(), "outcomes": []}, ["collector-unknown"]),
+    # Ten years, or by a column that says something else.
+    ("freshness", {**freshness(), "tables": [{**TOLD, "max_age": 315360000.0}]}, ["collector-limit"]),
+    ("freshness", {**freshness(), "tables": [{**TOLD, "column": "planned_at"}]}, ["collector-limit"]),
+    ("freshness", {"outcomes": freshness()["outcomes"]}, ["source-unreadable"]),
     ("freshness", freshness(state="well"), ["source-unreadable"]),
     ("freshness", {}, ["source-unreadable"]),
     (
@@ -160,20 +184,30 @@ CASES = [
     ("provider", provider(verified_at="2099-11-20T06:30:00Z"), ["provider-late"]),
     ("provider", provider(label="another"), ["provider-unasked"]),
     ("dashboards", {**dashboards(), "updated": ["a"]}, ["dashboard-edited"]),
-    ("dashboards", {**dashboards(), "added": ["a"]}, ["dashboard-unknown"]),
+    ("dashboards", {**dashboards(), "added": ["a"], "contents": {"a": "0"}}, ["dashboard-unknown"]),
     ("dashboards", {**dashboards(), "removed": ["a"]}, ["dashboard-missing"]),
-    ("dashboards", {**dashboards(), "not_provisioned": ["a"]}, ["dashboard-not-provisioned"]),
+    ("dashboards", {**dashboards(), "not_provisioned": ["a"], "contents": {"a": "0"}}, ["dashboard-not-provisioned"]),
+    ("dashboards", {**dashboards(), "added": ["a"]}, ["source-unreadable"]),
     (
         "incidents",
-        {"incidents": [{"name": "x", "word": "carried out", "why": "", "overdue": True}]},
+        {"incidents": [{"name": "x", "word": "carried out", "why": "", "overdue": True, "unverified": False}]},
         ["incident-overdue"],
     ),
     (
         "incidents",
-        {"incidents": [{"name": "x", "word": "void", "why": "edited", "overdue": False}]},
+        {"incidents": [{"name": "x", "word": "void", "why": "edited", "overdue": False, "unverified": False}]},
         ["incident-void"],
     ),
-    ("incidents", {"incidents": [{"name": "x", "word": "draft", "why": "", "overdue": False}]}, []),
+    (
+        "incidents",
+        {"incidents": [{"name": "x", "word": "rehearsed", "why": "", "overdue": False, "unverified": True}]},
+        ["incident-unverified"],
+    ),
+    (
+        "incidents",
+        {"incidents": [{"name": "x", "word": "draft", "why": "", "overdue": False, "unverified": False}]},
+        [],
+    ),
 ]
 
 
@@ -206,6 +240,22 @@ def test_dumps_of_no_database_are_asked_for_is_said():
     assert [one.rule for one in found] == ["dump-unasked"]
 
 
+@pytest.mark.parametrize(
+    ("source", "host", "expected", "rules_found"),
+    [
+        ("dumps", "store", {"databases": ["other"]}, ["dump-missing"]),
+        ("dumps", "store", {"max_archived_hours": 1}, ["dump-late"]),
+        ("dumps", "store", {"max_verified_days": 1}, ["dump-unverified"]),
+        ("dumps", "another", {"databases": ["other"]}, []),
+        ("provider", "controller", {"labels": ["other"]}, ["provider-unasked"]),
+        ("provider", "controller", {"max_hours": -1}, ["provider-late"]),
+    ],
+)
+def test_what_is_expected_of_one_host_is_expected_of_it(source, host, expected, rules_found):
+    more = {**EXPECTED, source: {**EXPECTED[source], "hosts": {host: expected}}}
+    assert [one.rule for one in judged(expected=more).findings] == rules_found
+
+
 def test_a_collector_of_whose_tables_nobody_is_told_is_not_clean():
     found = freshness_judge.judge(Source("freshness", "a", "read", data={"outcomes": []}), Expected({}, NOW))
     assert [one.rule for one in found] == ["collector-unknown"]
@@ -235,6 +285,57 @@ def test_what_somebody_could_do_says_which_sentence_is_broken(privilege, promise
     hole = {**broken()["findings"][0], "privilege": privilege}
     (found,) = judged(sources(access={**access(), "findings": [hole]})).findings
     assert found.promise == promise
+
+
+@pytest.mark.parametrize("key", ["added", "not_provisioned"])
+def test_a_dashboard_with_another_content_is_another_finding(key):
+    ids = {
+        one.id
+        for content in ("0", "1")
+        for one in judged(sources(dashboards={**dashboards(), key: ["a"], "contents": {"a": content}})).findings
+    }
+    assert len(ids) == 2
+
+
+def test_tables_that_are_more_than_are_tried_are_a_small_matter():
+    left = {**UNTRIED, "what": access_judge.LEFT_OUT, "sqlstate": None}
+    (found,) = judged(sources(access={**access(), "probes": [left, PROBE]})).findings
+    assert found.severity == "low"
+
+
+def test_a_setting_that_waits_with_another_value_is_another_finding():
+    ids = {
+        one.id
+        for value in ("0", "1")
+        for one in judged(
+            sources(server={**server(), "pending_restart": ["port"], "waiting": {"port": value}})
+        ).findings
+    }
+    assert len(ids) == 2
+
+
+def unseen(*unexpected: dict[str, object]) -> Source:
+    """Sessions of a server whose log can't be read, as the answers become a source."""
+    answer = {"state": "unreadable", "why": "log_connections is off", **sessions(*unexpected)}
+    (one,) = answers.sources({"production": {"__audit_sessions": answer}}, {"production": ["database_hosts"]})
+    return read_source(one)
+
+
+def test_who_is_connected_now_is_told_where_nobody_knows_who_was():
+    others = [one for one in sources() if one.id != "sessions"]
+    found = judged([*others, unseen(login("stranger", identity=None, method=None))])
+    assert [one.rule for one in found.findings] == ["login-unexpected", "source-unreadable"]
+    assert found.unread
+    assert [one.rule for one in judged([*others, unseen()]).findings] == ["source-unreadable"]
+    absent = [Absence("sessions", "this server has no log")]
+    found = judged([*others, unseen(login("stranger", identity=None, method=None))], absences=absent)
+    assert [one.rule for one in found.findings] == ["login-unexpected"]
+
+
+def test_what_an_unreadable_source_says_that_nobody_understands_makes_it_no_less_unreadable():
+    others = [one for one in sources() if one.id != "sessions"]
+    found = judged([*others, Source("sessions", "production", "unreadable", "why", {"unexpected": 7})])
+    assert [one.rule for one in found.findings] == ["source-unreadable"]
 
 
 def test_no_evidence_has_an_age():

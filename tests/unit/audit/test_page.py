@@ -10,8 +10,10 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.taaraxtak.production.plugins.module_utils.audit import junit
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.model import Document
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.page import chart, findings, matrix
+from ansible_collections.taaraxtak.production.plugins.module_utils.audit.page.map import topology
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.page.page import page
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.page.style import style
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.text import plain
@@ -236,6 +238,31 @@ def test_findings_that_are_alike_share_an_entry():
     text = shown({**access(), "findings": holes})
     assert "and 699 others like it" in text
     assert "700 findings" in text
+
+
+def test_what_many_roles_have_too_much_on_many_tables_keeps_page_and_cases_small():
+    """Each role's is an entry, and each of its tables would be a line in it."""
+    holes = [
+        finding("excess-privilege", f"r{role}", f"table public.t{n:05}", "INSERT", path=[f"r{role}"])
+        for role in range(20)
+        for n in range(2_000)
+    ]
+    document = reported(judged(sources(access={**access(), "findings": holes})))
+    made = findings.findings(document["findings"], [])
+    assert "2,000 objects alike" in made
+    assert f"{2_000 - findings.OBJECTS:,} more in audit.json" in made
+    # A whole page has 400 entries and less than 5 MB.
+    assert len(made.encode()) / 20 * findings.MOST < 3_000_000
+    cases = junit.junit(document)
+    assert len(cases.encode()) < 200_000
+    assert f"{40_000 - junit.MOST} more in audit.json" in cases
+
+
+def test_a_list_of_connections_that_is_long_says_how_many_there_are_more():
+    links = [{"from": f"192.0.2.{n}", "to": "production", "label": "x", "by": "sessions"} for n in range(250)]
+    made = topology([{"name": "production", "groups": [], "address": ""}], links)
+    assert made.count("<li>") == 201
+    assert "50 more in audit.json" in made
 
 
 def test_more_entries_than_a_page_can_hold_are_counted():

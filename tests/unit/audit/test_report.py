@@ -35,6 +35,7 @@ from ansible_collections.taaraxtak.production.tests.unit.audit.estates import (
     effective,
     finding,
     judged,
+    login,
     sources,
 )
 from jsonschema import Draft202012Validator
@@ -80,6 +81,21 @@ def hostile() -> list[Source]:
 
 def complaints(document: Document) -> list[str]:
     return [error.message for error in Draft202012Validator(SCHEMA).iter_errors(document)]
+
+
+def test_who_logs_in_over_the_network_is_drawn_from_where_it_comes():
+    """The store's address is one of the inventory's hosts; who is connected now, and who is at home, adds no line."""
+    came = [
+        login("a", address="198.51.100.20", identity="a", method="cert"),
+        login("b", address="203.0.113.9", identity="b", method="scram-sha-256"),
+        login("c", address="203.0.113.9", identity=None, method=None),
+        login("d"),
+    ]
+    document = reported(judged(sources(sessions={"connected": came, "unexpected": []})))
+    assert [one for one in document["links"] if one["by"] == "sessions"] == [
+        {"from": "store", "to": "production", "label": "logs in as a by cert", "by": "sessions"},
+        {"from": "203.0.113.9", "to": "production", "label": "logs in as b by scram-sha-256", "by": "sessions"},
+    ]
 
 
 def test_the_schema_is_one_and_every_reference_leads_somewhere():

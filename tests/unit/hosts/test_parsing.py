@@ -89,6 +89,13 @@ def test_who_has_a_group_as_their_own_or_by_its_number_is_in_it():
         accounts.groups("sudo:x:27\n", [])
 
 
+def test_who_is_in_a_group_by_another_place_than_the_file_is_in_it():
+    """As nsswitch.conf has it: by the group's number, or by its name."""
+    elsewhere = [("far", 27, ["mallory"]), ("sudo", 4711, ["eve"])]
+    found = accounts.groups("sudo:x:27:alice\n", [], elsewhere)
+    assert found["sudo"] == ["alice", "eve", "mallory"]
+
+
 SUDO_12 = r"""Matching Defaults entries for x on production:
     env_reset, secure_path=/usr/sbin\:/usr/bin
 
@@ -136,6 +143,30 @@ Sudoers entry: /etc/sudoers
 def test_sudo_s_long_form_is_read(printed, found):
     read = [(one["command"], one["users"], one["groups"], one["options"]) for one in sudo.rules(printed)]
     assert read == found
+
+
+SUDO_DEFAULTS = r"""Matching Defaults entries for games on vm:
+    env_reset, mail_badpass, secure_path=/usr/local/sbin\:/bin, use_pty, !use_pty, env_keep+="A B, C", x=a\,b
+
+Runas and Command-specific defaults for games:
+    Defaults>root env_keep+=LD_PRELOAD    Defaults!/usr/bin/id !authenticate
+
+User games may run the following commands on vm:
+
+Sudoers entry:
+    RunAsUsers: root
+    Commands:
+	/usr/bin/id
+"""
+
+
+def test_what_sudo_does_for_an_account_is_read():
+    """As sudo 1.9.13 of Debian 12 prints it."""
+    assert sudo.defaults(SUDO_DEFAULTS) == [
+        "env_reset", "mail_badpass", r"secure_path=/usr/local/sbin\:/bin", "use_pty", "!use_pty",
+        'env_keep+="A B, C"', r"x=a\,b", "Defaults>root env_keep+=LD_PRELOAD", "Defaults!/usr/bin/id !authenticate",
+    ]  # fmt: skip
+    assert sudo.defaults(SUDO_13) == sudo.defaults("User x is not allowed to run sudo on vm.\n") == []
 
 
 @pytest.mark.parametrize("printed", ["", "sudo: a password is required\n", "Sudoers entry:\n"])

@@ -22,6 +22,16 @@ def test_a_pipe_a_link_a_folder_and_what_is_too_large_are_no_file(tmp_path):
         text(str(tmp_path / "nothing"))
 
 
+def test_a_file_of_so_many_lines_that_each_would_be_a_finding_is_one(tmp_path):
+    found: dict[str, list] = {"keys": [], "files": []}
+    for lines in (1000, 500_000):
+        path = tmp_path / str(lines)
+        path.write_text("a\n" * lines)
+        keys._add(found, str(path), ["alice"], ignored=False)
+    assert len(found["keys"]) == 1000
+    assert [one["problem"] for one in found["files"]] == ["", "it has more than 1000 lines"]
+
+
 def test_of_what_a_link_leads_to_no_key_is_told_and_the_link_is(tmp_path):
     (tmp_path / "authorized_keys2").symlink_to("/etc/passwd")
     os.mkfifo(tmp_path / "authorized_keys3")

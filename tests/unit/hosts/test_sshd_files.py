@@ -28,7 +28,10 @@ def test_what_is_about_accounts_is_asked_of_sshd_itself(line):
     ],
 )
 def test_what_is_about_anything_else_is_named(line, found):
-    assert matches(f"Port 22\n{line}\n    PermitRootLogin yes\n") == [found]
+    block = f"{line}\n    PermitRootLogin yes\n\tMaxSessions=1\n"
+    assert matches(f"Port 22\n{block}Match all\nX11Forwarding no\n") == [
+        (found, ["permitrootlogin yes", "maxsessions 1"])
+    ]
 
 
 def test_what_is_read_too_is_known():

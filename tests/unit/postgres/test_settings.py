@@ -166,6 +166,25 @@ def test_a_value_is_compared_with_the_servers_own_words(value, unit, kind, wante
     assert settings.same(setting, wanted) is equal
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "wanted", "equal"),
+    [
+        ("ssl_ca_file", "/tmp/evil.crt", "/etc/taaraxtak/tls/ca.crt", False),
+        ("ssl_ca_file", "/tmp/evil.crt", "ca.crt", False),
+        ("ssl_crl_file", "", "/etc/taaraxtak/tls/ca.crl", False),
+        ("ssl_crl_file", "/etc/taaraxtak/tls/ca.crl", "", False),
+        ("hba_file", "/srv/pg_hba.conf", "/etc/pg_hba.conf", False),
+        ("hba_file", "/srv/pg_hba.conf", "pg_hba.conf", None),
+        ("hba_file", "/srv/pg_hba.conf", "/srv//x/../pg_hba.conf", True),
+        ("log_directory", "log", "log/", True),
+        ("log_directory", "log", "/log", False),
+    ],
+)
+def test_a_file_that_is_another_is_not_the_same(name, value, wanted, equal):
+    setting = settings.LiveSetting(name, "configuration file", "sighup", False, None, value)
+    assert settings.same(setting, wanted) is equal
+
+
 def test_the_libraries_to_try_are_those_that_the_server_has_not():
     known = [settings.LiveSetting("shared_preload_libraries", "default", "postmaster", False, None, 'a, "B c"')]
     wanted = {"shared_preload_libraries": 'a, "B c",d', "local_preload_libraries": "e", "work_mem": "f"}

@@ -62,7 +62,7 @@ _OWN = (
         "read the evidence, then run the policy again: what was tried was rolled back",
     ),
     Rule(
-        "probe-not-run", "medium", _LOOKED, "nothing could be tried as this role",
+        "probe-not-run", "medium", _LOOKED, "something or all could not be tried as this role",
         "see why under probes in the answer of pg_access_info",
     ),
     Rule("unread-database", "high", _LOOKED, "a database of the policy was not read", "let it accept connections"),
@@ -75,6 +75,15 @@ _PROMISES = {
     "SELECT": _READERS,
 }
 _KNOWN = {rule.id for rule in RULES}
+# Why a probe is not run that nothing is lost by: other rules say what there is to say, or there is nothing. Whatever
+# else keeps one from being run (a lock, a time limit, a lost connection) is told.
+NOTHING_LOST = (
+    "there is nothing to try it on",
+    "the catalogue allows it, so it isn't tried: see the findings",
+    "planning it may reach another server",
+)
+# What doesn't fit among those that are tried is left out by the plan.
+LEFT_OUT = "more tables"
 
 
 def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
@@ -118,6 +127,26 @@ def _probes(source: Source) -> t.Iterator[Finding]:
     meant = superusers(source.data)
     for role in sorted({one["role"] for one in probes} - done - meant):
         yield Finding("probe-not-run", source.host, f"role {role}", f"nothing could be tried as {role}", who=role)
+    yield from _untried(source.host, [one for one in probes if one["role"] in done - meant])
+
+
+def _untried(host: str, probes: t.Iterable[t.Mapping[str, t.Any]]) -> t.Iterator[Finding]:
+    """What else could not be tried as roles as which something was: one for each role and reason."""
+    alike: dict[tuple[str, str, str], list[t.Mapping[str, t.Any]]] = {}
+    for one in probes:
+        if one["outcome"] == "not run" and (one["sqlstate"] or one["evidence"] not in NOTHING_LOST):
+            # A message may name its table; the SQLSTATE is the reason.
+            reason = LEFT_OUT if one["what"] == LEFT_OUT else one["sqlstate"] or one["evidence"]
+            alike.setdefault((one["role"], one["database"], reason), []).append(one)
+    for (role, database, reason), listed in alike.items():
+        more = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
+        evidence = f"as {role}, {listed[0]['what']}{more} in {database} could not be tried: {listed[0]['evidence']}"
+        value = "\0".join(sorted(f"{one['what']}: {one['evidence']}" for one in listed))
+        severity = "low" if reason == LEFT_OUT else ""
+        yield Finding(
+            "probe-not-run", host, f"role {role}", evidence, who=role, what=reason, value=value, severity=severity,
+            key=f"{role}\0{database}\0{reason}",
+        )  # fmt: skip
 
 
 KIND = Kind("access", "Who can do what in the database", ("database_hosts",), judge, RULES)

@@ -18,7 +18,7 @@ RULES = (
         "write it into host_devops, or close it: usermod --lock --expiredate 1 --shell /usr/sbin/nologin NAME",
     ),
     Rule(
-        "group-member", "high", "devops", "an account is in a group that is as good as root, or reads like it",
+        "group-member", "high", "devops", "an account is in a group that is as good as root, or that reads a secret",
         "take it out: gpasswd --delete NAME GROUP",
     ),
 )  # fmt: skip
@@ -34,6 +34,7 @@ POWERFUL = (
     "podman",
     "root",
     "shadow",
+    "staff",
     "sudo",
     "systemd-journal",
     "wheel",
@@ -41,17 +42,20 @@ POWERFUL = (
 
 
 def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
-    """*expected*: ``logins``, names that may log in; ``members``, names by group. A closed account is none.
+    """*expected*: ``logins``, names that may log in; ``members``, names by group; ``guarded``, groups of secrets.
 
+    A closed account is no login.
     A group's members are those whose own it is, too.
     """
     own = expected.of(source.host)
     for one in source.data["accounts"]:
         yield from _account(source.host, one, own.get("logins", []))
-    for group in POWERFUL:
+    guarded = set(own.get("guarded", []))
+    for group in sorted({*POWERFUL, *guarded}):
+        # a service's group has its account in it
+        known = [*own.get("members", {}).get(group, []), *([group] if group in guarded or group == "root" else [])]
         for name in source.data["groups"].get(group, []):
-            known = own.get("members", {}).get(group, [])
-            if name not in known and (group, name) != ("root", "root"):
+            if name not in known:
                 evidence = f"{name} is in the group {group}"
                 yield Finding("group-member", source.host, f"group {group}", evidence, who=name)
 

@@ -42,7 +42,10 @@ def judge(source: Source, _expected: Expected) -> t.Iterator[Finding]:
     for key, rule, said in _ANSWERS:
         for uid in source.data[key]:
             evidence = f"the dashboard {uid} {said}"
+            # Of one that isn't there nothing was seen.
             value = differences.get(uid, "") if key == "updated" else ""
+            if key in ("added", "not_provisioned"):
+                value = source.data["contents"][uid]
             yield Finding(rule, source.host, f"dashboard {uid}", evidence, value=value)
 
 

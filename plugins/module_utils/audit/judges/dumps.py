@@ -78,7 +78,7 @@ _LEVELS = {"critical": "", "warning": "medium"}
 
 def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
     """*expected*: ``databases`` that must have dumps, ``max_archived_hours`` and ``max_verified_days``."""
-    host, dumps = source.host, source.data["dumps"]
+    host, dumps, own = source.host, source.data["dumps"], expected.of(source.host)
     for sentence in source.data["problems"]:
         yield _problem(host, sentence)
     for one in dumps:
@@ -88,12 +88,12 @@ def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
         if drill is not None and not drill["ok"]:
             why = "; ".join(drill.get("problems", [])) or "it does not say why"
             yield Finding("drill-failed", host, f"dump {one['name']}", f"the drill of {one['name']} failed: {why}")
-    databases = expected.get("databases", [])
+    databases = own.get("databases", [])
     if not databases:
         yield Finding("dump-unasked", host, "dump store", "no database is named of which there must be dumps")
-    own = [each for database in databases for each in _of_database(host, database, dumps, expected)]
-    yield from own
-    seen = {(one.rule, one.object) for one in own}
+    found = [each for database in databases for each in _of_database(host, database, dumps, own)]
+    yield from found
+    seen = {(one.rule, one.object) for one in found}
     # What the audit has found by its own limits is not said again by the store's.
     yield from (one for one in _verdict(host, source.data["verdict"]) if (one.rule, one.object) not in seen)
 

@@ -20,7 +20,7 @@ RULES = (
     ),
     Rule(
         "firewall-other-table", "medium", "devops", "somebody else has rules of their own",
-        "nft list tables; remove it, or write it into audit_expected",
+        "nft list tables; remove it, at boot from /etc/nftables.conf; or write it into audit_expected",
     ),
 )  # fmt: skip
 # Lines of rules in one evidence.
@@ -28,24 +28,31 @@ _MOST = 6
 
 
 def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
-    """*expected*: ``other_tables`` that are known."""
+    """*expected*: ``other_tables`` that are known; ``at boot`` is what /etc/nftables.conf loads beside ours."""
     for one in source.data["differs"]:
-        value = "\0".join([*one["more"], "", *one["lacks"]])
+        value = "\0".join([*one["more"], "", *one["lacks"], one["digest"]])
         yield Finding("firewall-differs", source.host, one["what"], _said(one), value=value)
     if source.data["pending"]:
         yield Finding("firewall-unconfirmed", source.host, "firewall", "the rules wait to be confirmed")
-    for table in source.data["other_tables"]:
+    for one in source.data["other_tables"]:
+        table, lines = one["table"], one["lines"]
         if table not in expected.of(source.host).get("other_tables", []):
-            yield Finding("firewall-other-table", source.host, f"table {table}", f"nftables has a table {table}")
+            evidence = f"/etc/nftables.conf has {_first(lines)}" if lines else f"nftables has a table {table}"
+            value = f"{evidence}\0{one['digest']}"
+            yield Finding("firewall-other-table", source.host, f"table {table}", evidence, value=value)
 
 
 def _said(one: Document) -> str:
     parts = []
     for word, key in (("has", "more"), ("lacks", "lacks")):
         if one[key]:
-            rest = f" and {len(one[key]) - _MOST} more lines" if len(one[key]) > _MOST else ""
-            parts.append(f"{word} {'; '.join(one[key][:_MOST])}{rest}")
+            parts.append(f"{word} {_first(one[key])}")
     return f"{one['what']} " + (", and ".join(parts) or "has its lines in another order")
+
+
+def _first(lines: t.Sequence[str]) -> str:
+    rest = f" and {len(lines) - _MOST} more lines" if len(lines) > _MOST else ""
+    return f"{'; '.join(lines[:_MOST])}{rest}"
 
 
 KIND = Kind("firewall", "The firewall", ("production_hosts", "store_hosts"), judge, RULES, of_host=True)

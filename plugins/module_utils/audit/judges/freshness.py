@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..model import Expected, Finding, Kind, Rule, Source
+from ..model import Document, Expected, Finding, Kind, Rule, Source
 
 TABLE = "table "
 RULES = (
@@ -20,6 +20,10 @@ RULES = (
         "run playbooks/certificates.yml",
     ),
     Rule(
+        "collector-limit", "high", "writers", "the host's own check takes older rows for new, or other ones",
+        "run playbooks/site.yml",
+    ),
+    Rule(
         "collector-unknown", "high", "looked", "whether the collector writes a table is not known",
         "read the sentence; collector_freshness names the tables, and playbooks/site.yml brings it to the host",
     ),
@@ -27,7 +31,7 @@ RULES = (
 
 
 def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
-    """*expected*: ``tables`` that must be looked at, by their names."""
+    """*expected*: ``tables`` that must be looked at, by their names; or with ``table``, ``column`` and ``max_age``."""
     host, seen = source.host, set()
     for one in source.data["outcomes"]:
         about, state = one["about"], one["state"]
@@ -39,11 +43,33 @@ def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
         elif state == "stale":
             rule = "collector-stale" if about.startswith(TABLE) else "collector-certificate"
             yield Finding(rule, host, about, one["steady"])
-    tables = expected.of(host).get("tables", [])
+    wanted = {_name(one): one for one in expected.of(host).get("tables", [])}
+    tables = [name for name in wanted if name]
+    yield from _limits(source, [one for one in wanted.values() if isinstance(one, dict)])
     for name in sorted({f"{TABLE}{table}" for table in tables} - seen):
         yield Finding("collector-unknown", host, name, f"nobody looks for the newest row of the {name}")
     if not tables and not any(name.startswith(TABLE) for name in seen):
         yield Finding("collector-unknown", host, "collector", "no table is named whose newest row is looked at")
+
+
+def _name(one: t.Any) -> str:
+    return str(one["table"] if isinstance(one, dict) else one)
+
+
+def _limits(source: Source, wanted: t.Sequence[Document]) -> t.Iterator[Finding]:
+    """Where the host's own check looks for something else: it may call fresh what is not."""
+    told = {one["table"]: one for one in source.data["tables"]} if wanted else {}
+    for one in wanted:
+        has = told.get(one["table"], one)
+        for key in ("column", "max_age"):
+            if _plain(has[key]) != _plain(one[key]):
+                evidence = f"the host looks at {one['table']} by {key} {has[key]} instead of {one[key]}"
+                yield Finding("collector-limit", source.host, f"{TABLE}{one['table']}", evidence, what=key)
+
+
+def _plain(value: t.Any) -> str:
+    """A number is the same whether it has a point."""
+    return str(float(value)) if isinstance(value, int | float) else str(value)
 
 
 KIND = Kind("freshness", "The collector's newest rows", ("collector_hosts",), judge, RULES)

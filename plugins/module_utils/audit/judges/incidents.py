@@ -18,16 +18,23 @@ RULES = (
         "incident-void", "medium", "deleters", "something of an incident does not fit together any more",
         "read the sentence: docs/incidents.md says what to do",
     ),
+    Rule(
+        "incident-unverified", "medium", "looked", "approvals are not verified: the inventory names no approvers",
+        "name them in database_approvers, with their keys",
+    ),
 )  # fmt: skip
 
 
 def judge(source: Source, _expected: Expected) -> t.Iterator[Finding]:
-    """``incidents`` are mappings with ``name``, ``word`` (docs/incidents.md), ``why`` and ``overdue``."""
+    """``incidents`` are mappings: ``name``, ``word`` (docs/incidents.md), ``why``, ``overdue`` and ``unverified``."""
     for one in source.data["incidents"]:
         rule = "incident-overdue" if one["overdue"] else "incident-void" if one["word"] == "void" else ""
         if rule:
             evidence = f"{one['name']} is {one['word']}" + (f": {one['why']}" if one.get("why") else "")
             yield Finding(rule, source.host, f"incident {one['name']}", evidence)
+        if one["unverified"]:
+            evidence = f"whether the approval of {one['name']} is one nobody knows: no approvers are named"
+            yield Finding("incident-unverified", source.host, f"incident {one['name']}", evidence)
 
 
 KIND = Kind("incidents", "Incidents", (CONTROLLER,), judge, RULES)

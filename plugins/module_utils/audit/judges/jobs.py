@@ -21,7 +21,7 @@ RULES = (
     ),
     Rule(
         "cron-writable", "critical", "devops", "somebody beside root can change what cron runs",
-        "chown root: FILE; chmod 0644 FILE",
+        "chown root: FILE; chmod 0644 FILE; of a folder 0755",
     ),
     Rule(
         "timer-unknown", "high", "devops", "a timer, or what it starts, comes from neither a package nor a role",
@@ -46,16 +46,18 @@ def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
     own, host = expected.of(source.host), source.host
     yield from _cron(source, own)
     for one in source.data["timers"]:
-        strange = [path for path in one["files"] if path not in own.get("files", [])]
+        strange = {path: digest for path, digest in sorted(one["files"].items()) if path not in own.get("files", [])}
         if strange:
             evidence = f"{one['unit']} starts {one['starts']}, by {', '.join(strange)}"
-            yield Finding("timer-unknown", host, f"timer {one['unit']}", evidence)
+            value = "\0".join([evidence, *strange.values()])
+            yield Finding("timer-unknown", host, f"timer {one['unit']}", evidence, value=value)
         meant = own.get("schedules", {}).get(one["unit"], one["schedule"])
         if meant != one["schedule"]:
             evidence = f"{one['unit']} has {', '.join(one['schedule']) or 'no time'} instead of {', '.join(meant)}"
             yield Finding("timer-changed", host, f"timer {one['unit']}", evidence)
-    for name in source.data["at"]:
-        yield Finding("at-job", host, f"job {name}", f"at has the job {name}")
+    for one in source.data["at"]:
+        evidence = f"at has the job {one['name']}"
+        yield Finding("at-job", host, f"job {one['name']}", evidence, value=f"{evidence}\0{one['digest']}")
     for name in source.data["linger"]:
         yield Finding("lingering", host, f"account {name}", f"the services of {name} run without a login", who=name)
 
@@ -74,7 +76,9 @@ def _cron(source: Source, own: Expected) -> t.Iterator[Finding]:
             digest = hashlib.sha256(one["command"].encode("utf-8", "backslashreplace")).hexdigest()[:12]
             evidence = f"{one['table']} has {one['account']} run {_program(one['command'])}, sha256 {digest}"
             about = f"table {one['table']}"
-            yield Finding("cron-unknown", source.host, about, evidence, who=one["account"], what=digest)
+            settings = [f"{key}={value}" for key, value in sorted(one["environment"].items())]
+            value = "\0".join([evidence, one["schedule"], *settings, one["digest"]])
+            yield Finding("cron-unknown", source.host, about, evidence, who=one["account"], what=digest, value=value)
         for field in ("schedule", "environment"):
             has, should = one[field], meant.get(job, {}).get(field, one[field])
             if has != should:
@@ -85,6 +89,12 @@ def _cron(source: Source, own: Expected) -> t.Iterator[Finding]:
         yield Finding("cron-missing", source.host, "cron", evidence, who=account, what=command)
     for table, evidence in sorted(open_.items()):
         yield Finding("cron-writable", source.host, f"table {table}", evidence)
+    for one in source.data["folders"]:
+        # a group of cron's own may add tables to the spool, and change none (its sticky bit)
+        closed = 0o002 if one["path"].startswith("/var/spool/") else 0o022
+        if one["owner"] != "root" or int(one["mode"], 8) & closed:
+            evidence = f"{one['path']} is {one['owner']}'s, with mode {one['mode']}"
+            yield Finding("cron-writable", source.host, f"folder {one['path']}", evidence)
 
 
 def _program(command: str) -> str:

@@ -42,14 +42,13 @@ def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
     host, own = source.host, expected.of(source.host)
     given, machines = own.get("lines", {}), {account: list(rows) for account, rows in own.get("machines", {}).items()}
     wanted = {(account, *_signature(read_key(line.strip()))) for account in given for line in given[account]}
-    seen = set()
+    seen, ignored = set(), dict[str, str]()
     for one in source.data["keys"]:
         account, about = one["account"], f"file {one['path']}"
         what = f"line {one['line']}" if one["problem"] else one["fingerprint"]
         if one["ignored"]:
-            yield Finding(
-                "key-ignored", host, about, f"a key of {account} lies in {one['path']}", who=account, what=what
-            )
+            # of all of a file's lines one finding
+            ignored.setdefault(one["path"], account)
         elif one["problem"]:
             evidence = f"{what} of {one['path']}: {one['problem']}"
             severity = "high" if one["problem"] != NO_KEY else ""
@@ -74,6 +73,11 @@ def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
             yield Finding(
                 "key-missing", host, f"account {account}", evidence, who=account, key=repr(sorted(row.items()))
             )
+    digests = {one["path"]: one["digest"] for one in source.data["files"]}
+    for path, account in sorted(ignored.items()):
+        evidence = f"a key of {account} lies in {path}"
+        value = f"{evidence}\0{digests[path]}"
+        yield Finding("key-ignored", host, f"file {path}", evidence, who=account, value=value)
     yield from _files(source)
 
 

@@ -28,8 +28,8 @@ RULES = (
 
 def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
     """*expected*: ``labels`` of the hosts that must be there, and ``max_hours`` since they were asked about."""
-    seen = set()
-    hours = expected.get("max_hours", MAX_HOURS)
+    seen, own = set(), expected.of(source.host)
+    hours = own.get("max_hours", MAX_HOURS)
     for one in source.data["hosts"]:
         label = one["label"]
         seen.add(label)
@@ -40,7 +40,7 @@ def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
         if not expected.now - dt.timedelta(hours=hours) <= at <= expected.now + CLOCK_STEP:
             evidence = f"the provider was not asked about {label} within the last {hours} hours"
             yield Finding("provider-late", source.host, f"instance {label}", evidence)
-    for label in sorted(set(expected.get("labels", [])) - seen):
+    for label in sorted(set(own.get("labels", [])) - seen):
         yield Finding("provider-unasked", source.host, f"instance {label}", f"the provider said nothing of {label}")
 
 

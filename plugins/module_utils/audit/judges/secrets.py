@@ -31,6 +31,10 @@ def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
             meant = f"{kind} of {wanted['owner']}:{wanted['group']} with {wanted['mode']}"
             evidence = f"{path} is a {has[0]} of {has[1]}:{has[2]} with {has[3]}, and should be a {meant}"
             yield Finding("secret-open", source.host, about, evidence)
+        folder = one["folder"]
+        if folder["owner"] not in ("root", wanted["owner"]) or int(folder["mode"], 8) & 0o022:
+            evidence = f"{path} lies in {folder['path']}, {folder['owner']}'s with mode {folder['mode']}"
+            yield Finding("secret-open", source.host, about, evidence, what="folder")
         if one["acl"]:
             yield Finding("secret-acl", source.host, about, f"{path} has an access list", value=one["acl"])
 

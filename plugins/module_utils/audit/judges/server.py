@@ -53,7 +53,8 @@ def judge(source: Source, _expected: Expected) -> t.Iterator[Finding]:
         evidence = f"{one['name']} is {one['live'] or 'empty'}, and should be {one['wanted'] or 'empty'}"
         yield Finding(rule, host, f"setting {one['name']}", evidence, what=one["name"])
     for name in source.data["pending_restart"]:
-        yield Finding("server-restart", host, f"setting {name}", f"{name} waits for a restart of the server")
+        evidence = f"{name} waits for a restart of the server"
+        yield Finding("server-restart", host, f"setting {name}", evidence, value=source.data["waiting"][name])
     if source.data["installed"] != source.data["version"]:
         evidence = f"PostgreSQL {source.data['version']} runs, and {source.data['installed']} is installed"
         yield Finding("server-restart", host, "server", evidence)

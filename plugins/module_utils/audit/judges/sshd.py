@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..model import Expected, Finding, Kind, Rule, Source
+from ..model import Document, Expected, Finding, Kind, Rule, Source
 
 RULES = (
     Rule(
@@ -16,11 +16,11 @@ RULES = (
     ),
     Rule(
         "sshd-match", "high", "devops", "sshd does something else for whoever comes from a certain place, or to one",
-        "remove the Match block; or write its conditions into audit_expected: sshd, matches",
+        "remove the Match block; or write its conditions and lines into audit_expected: sshd, matches",
     ),
     Rule(
         "sshd-file-open", "critical", "devops", "a host's key can be read, or sshd's settings changed, by others",
-        "chown root: FILE; chmod 0600 a key, 0644 the settings; make new host keys where one was open",
+        "chown root: FILE; chmod 0600 a key, 0644 the settings, 0755 a folder; make new host keys where one was open",
     ),
 )  # fmt: skip
 ANYBODY = "*"
@@ -29,10 +29,11 @@ ANYBODY = "*"
 def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
     """*expected*: ``settings``, values by keyword, by account; ``"*"`` is everybody whom nothing else is said of.
 
-    ``matches``: conditions of Match blocks that are known, as they are written.
+    ``matches``: Match blocks that are known, with their ``conditions`` and ``lines`` as they are written.
     """
     yield from _matches(source, expected.of(source.host).get("matches", []))
     yield from _open(source)
+    yield from _folders(source)
     settings = source.data["settings"]
     own = expected.of(source.host).get("settings", {})
     common = settings[ANYBODY]
@@ -49,11 +50,21 @@ def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
                 yield _finding(source.host, account, keyword, " ".join(has or ["nothing"]), value)
 
 
-def _matches(source: Source, known: t.Sequence[str]) -> t.Iterator[Finding]:
+def _matches(source: Source, known: t.Sequence[Document]) -> t.Iterator[Finding]:
+    if not all(isinstance(one, dict) and one.keys() == {"conditions", "lines"} for one in known):
+        raise ValueError("audit_expected, sshd: write each of matches as a mapping with conditions and lines")
+    meant = [(one["conditions"], [_plain(line) for line in one["lines"]]) for one in known]
     for one in source.data["matches"]:
-        if one["text"] not in known:
-            evidence = f"{one['path']} has settings of its own for Match {one['text']}"
+        lines = [_plain(line) for line in one["lines"]]
+        if (one["text"], lines) not in meant:
+            evidence = f"{one['path']} has settings of its own for Match {one['text']}: {'; '.join(lines) or 'none'}"
             yield Finding("sshd-match", source.host, f"file {one['path']}", evidence, what=one["text"])
+
+
+def _plain(line: str) -> str:
+    """A setting as this page has it: sshd tells no case of a keyword, and no number of blanks."""
+    keyword, _blank, words = line.strip().partition(" ")
+    return f"{keyword.lower()} {words.strip()}"
 
 
 def _open(source: Source) -> t.Iterator[Finding]:
@@ -62,6 +73,13 @@ def _open(source: Source) -> t.Iterator[Finding]:
             if one["owner"] != "root" or one["kind"] != "file" or int(one["mode"], 8) & closed:
                 evidence = f"{one['path']} is a {one['kind']} of {one['owner']}:{one['group']} with {one['mode']}"
                 yield Finding("sshd-file-open", source.host, f"file {one['path']}", evidence)
+
+
+def _folders(source: Source) -> t.Iterator[Finding]:
+    for one in source.data["folders"]:
+        if one["owner"] != "root" or int(one["mode"], 8) & 0o022:
+            evidence = f"{one['path']} is {one['owner']}'s, with mode {one['mode']}: whoever writes there adds settings"
+            yield Finding("sshd-file-open", source.host, f"folder {one['path']}", evidence)
 
 
 def _finding(host: str, account: str, keyword: str, has: str, value: str) -> Finding:

@@ -18,13 +18,22 @@ RULES = (
         "sudo-missing", "medium", "devops", "an account may not run what the roles give it",
         "run playbooks/site.yml",
     ),
+    Rule(
+        "sudo-defaults", "high", "devops", "sudo does for an account what neither Debian nor a role has it do",
+        "find it in /etc/sudoers and /etc/sudoers.d: sudo -ll -U NAME; then take it out",
+    ),
+)  # fmt: skip
+# As sudo prints what Debian 12 and 13 have in /etc/sudoers.
+SHIPPED = (
+    "env_reset", "mail_badpass", "secure_path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "use_pty",
 )  # fmt: skip
 
 
 def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
     """*expected*: ``rules``, with ``account``, ``users``, ``command``, perhaps ``groups`` and ``options``.
 
-    The default is no other group, and ``!authenticate``.
+    The default is no other group, and ``!authenticate``. ``defaults``: settings by account, and of all under ``"*"``.
     """
     wanted = {_key(one): one for one in expected.of(source.host).get("rules", [])}
     found = {_key(one): one for one in source.data["rules"]}
@@ -36,12 +45,22 @@ def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
         yield Finding(
             "sudo-unknown", source.host, f"account {account}", evidence, who=account, what=command, key=repr(key)
         )
+    yield from _defaults(source, expected.of(source.host).get("defaults", {}))
     for key in sorted(wanted.keys() - found.keys()):
         account, users, _groups, command, _options = key
         evidence = f"{account} may not run {command} as {', '.join(users)}"
         yield Finding(
             "sudo-missing", source.host, f"account {account}", evidence, who=account, what=command, key=repr(key)
         )
+
+
+def _defaults(source: Source, known: t.Mapping[str, t.Sequence[str]]) -> t.Iterator[Finding]:
+    for one in source.data["defaults"]:
+        account, text = one["account"], one["text"]
+        # some versions of sudo print a colon with a backslash
+        if text.replace("\\:", ":") not in (*SHIPPED, *known.get("*", ()), *known.get(account, ())):
+            evidence = f"sudo does {text} for {account}"
+            yield Finding("sudo-defaults", source.host, f"account {account}", evidence, who=account, what=text)
 
 
 def _key(one: Document) -> tuple[str, tuple[str, ...], tuple[str, ...], str, tuple[str, ...]]:

@@ -16,30 +16,35 @@ RULES = (
         "run playbooks/site.yml",
     ),
     Rule(
-        "unit-override", "high", "devops", "somebody has laid settings of their own over a role's unit",
-        "remove the file, then systemctl daemon-reload and restart the unit",
+        "unit-override", "high", "devops", "a unit is not the package's or the role's own",
+        "remove the file if no role writes it, then systemctl daemon-reload and restart the unit",
     ),
     Rule("core-dumps", "medium", "readers", "cores are left behind, with rows and keys", "run playbooks/site.yml"),
 )  # fmt: skip
 
 
 def judge(source: Source, expected: Expected) -> t.Iterator[Finding]:
-    """*expected*: ``running`` units, which are enabled too; ``drop_ins``, the files that roles lay over units."""
+    """*expected*: ``running`` units, which are enabled too; ``files`` of units, and ``drop_ins`` over
+    them, that roles write.
+    """
     own, host, failed = expected.of(source.host), source.host, source.data["failed"]
     for name in failed:
         yield Finding("unit-failed", host, f"unit {name}", f"{name} has failed")
+    known = {*own.get("files", []), *own.get("drop_ins", [])}
     units = {one["unit"]: one for one in source.data["units"]}
     for name in own.get("running", []):
         if name not in failed and (why := _stopped(units[name])):
             yield Finding("unit-stopped", host, f"unit {name}", f"{name} is {why}")
     for name, one in sorted(units.items()):
-        for path in one["drop_ins"]:
-            # Debian's own lie below /usr
-            if path not in own.get("drop_ins", []) and not path.startswith("/usr/lib/"):
-                evidence = f"{path} is laid over {name}"
+        for path in one["files"]:
+            if path not in known:
+                evidence = f"{name} is made of {path}, of no package or role"
                 yield Finding(
                     "unit-override", host, f"unit {name}", evidence, what=path, value=f"{path}\0{one['contents'][path]}"
                 )
+        if one["outdated"]:
+            evidence = f"the files of {name} were changed, and systemd has not read them anew"
+            yield Finding("unit-override", host, f"unit {name}", evidence, what="outdated")
     if source.data["core_limit"] != "0" or source.data["suid_dumpable"] not in ("", "0"):
         limit, dumpable = source.data["core_limit"], source.data["suid_dumpable"] or 0
         evidence = f"DefaultLimitCORE is {limit}, fs.suid_dumpable {dumpable}"

@@ -15,6 +15,8 @@ from .parts import badge, folded, plural, section
 
 # What a page can hold and a person reads; the report has all of them.
 MOST = 400
+# So many objects are named in an entry: with MOST of them that is a third of what a page may have.
+OBJECTS = 50
 # How a remedy begins that is a statement and no sentence.
 _SQL = ("ALTER ", "CREATE ", "DROP ", "GRANT ", "REVOKE ", "SET ", "UPDATE ", "REASSIGN ", "DO ", "BEGIN")
 
@@ -71,9 +73,10 @@ def _entry(group: list[Document], new: t.Collection[str]) -> str:
     one = group[0]
     fresh = '<span class="bad">new</span> ' if one["id"] in new else ""
     others = f" — and {plural(len(group) - 1, 'other')} like it" if len(group) > 1 else ""
-    anchors = "".join(f'<span id="{markup(other["id"])}"></span>' for other in group[1:200])
+    anchors = "".join(f'<span id="{markup(other["id"])}"></span>' for other in group[1:OBJECTS])
     path = f'<p class="muted">How: {markup(" → ".join(one["path"]))}</p>' if len(one["path"]) > 2 else ""
-    objects = f"<p>{folded([other['object'] for other in group], 'object')}</p>" if len(group) > 1 else ""
+    named = [other["object"] for other in group[:OBJECTS]]
+    objects = f"<p>{folded(named, 'object', len(group))}</p>" if len(group) > 1 else ""
     about = f"{one['object']} · {one['id']}" if len(group) == 1 else one["rule"]
     meta = f"{one['severity']} · {one['host']} · {about}"
     return (

@@ -19,6 +19,8 @@ _STEP, _GAP = 40, 26
 _GROUPS = 4
 # Beyond, a drawing explains nothing; the list has all.
 MOST = 24
+# So many the page's list has; audit.json has all.
+LISTED = 200
 _ABOUT = "What was found, not what was planned. The numbers lead to the list."
 
 
@@ -29,8 +31,9 @@ def topology(hosts: t.Sequence[Document], links: t.Sequence[Document]) -> str:
     listed = "".join(
         f"<li>{markup(one['from'])} → {markup(one['to'])}: {markup(one['label'])} "
         f'<span class="muted">({markup(one["by"])})</span></li>'
-        for one in links
+        for one in links[:LISTED]
     )
+    listed += f"<li>{len(links) - LISTED:,} more in audit.json</li>" if len(links) > LISTED else ""
     text = f"<ol>{listed}</ol>" if links else '<p class="muted">No source has said who reaches what.</p>'
     return section("topology", "Topology", f'<div class="pair">{_drawing(hosts, links)}{text}</div>', _ABOUT)
 

@@ -44,9 +44,11 @@ def broken(name: str) -> str:
     return markup(name).replace("_", "_<wbr>").replace(".", ".<wbr>")
 
 
-def folded(names: t.Sequence[str], noun: str) -> str:
-    """Names of things that are alike: a few stand there, many fold out."""
-    if len(names) <= NAMED + 1:
+def folded(names: t.Sequence[str], noun: str, number: int = 0) -> str:
+    """Names of things that are alike: a few stand there, many fold out; *number* says so where not all were given."""
+    number = max(number, len(names))
+    if number <= NAMED + 1:
         return f'<span class="names">{"<br>".join(broken(one) for one in names)}</span>'
     listed = ", ".join(markup(one) for one in names)
-    return f'<details><summary>{plural(len(names), noun)} alike</summary><span class="names">{listed}</span></details>'
+    listed += f" and {number - len(names):,} more in audit.json" if len(names) < number else ""
+    return f'<details><summary>{plural(number, noun)} alike</summary><span class="names">{listed}</span></details>'

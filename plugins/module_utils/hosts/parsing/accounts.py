@@ -83,15 +83,24 @@ def accounts(passwd: str, shadow: str, today: int) -> list[dict[str, t.Any]]:
     return found
 
 
-def groups(group: str, listed: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, list[str]]:
+def groups(
+    group: str,
+    listed: t.Iterable[t.Mapping[str, t.Any]],
+    elsewhere: t.Iterable[tuple[str, int, t.Sequence[str]]] = (),
+) -> dict[str, list[str]]:
     """Who is in every group that has members, by *listed* accounts' own group too.
 
-    What counts is the number: who is in one of two groups that share it is in both.
+    What counts is the number: who is in one of two groups that share it is in both. *elsewhere*: groups of other places
+    than the file, with number and members.
     """
-    named = [(row[0], number(row[2], "group"), row[3]) for row in rows(group, 4, "group")]
+    named = [(row[0], number(row[2], "group"), row[3].split(",")) for row in rows(group, 4, "group")]
+    named += [(name, gid, list(names)) for name, gid, names in elsewhere]
     members: dict[int, set[str]] = {}
     for _name, gid, names in named:
-        members.setdefault(gid, set()).update(one.strip() for one in names.split(",") if one.strip())
+        members.setdefault(gid, set()).update(one.strip() for one in names if one.strip())
     for account in listed:
         members.setdefault(account["gid"], set()).add(account["name"])
-    return {name: sorted(members[gid]) for name, gid, _names in named if members[gid]}
+    found: dict[str, set[str]] = {}
+    for name, gid, _names in named:
+        found.setdefault(name, set()).update(members[gid])
+    return {name: sorted(those) for name, those in found.items() if those}

@@ -13,9 +13,16 @@ _LINE = re.compile(r'^[ \t\r]*"?([A-Za-z]+)"?[ \t\r=]+(.*)$')
 _ASKED = ("user", "group")
 
 
-def matches(text: str) -> list[str]:
-    """The conditions of each Match that depends on anything but who comes: on whence, say, or on the port."""
-    return [words for keyword, words in _lines(text) if keyword == "match" and not _by_name(words)]
+def matches(text: str) -> list[tuple[str, list[str]]]:
+    """Each Match that depends on anything but who comes, on whence, say, or on the port: its conditions and lines."""
+    found: list[tuple[str, list[str]]] = []
+    for keyword, words in _lines(text):
+        if keyword == "match":
+            found.append((words, []))
+        elif found:
+            # up to the next one, or the file's end
+            found[-1][1].append(f"{keyword} {words}")
+    return [one for one in found if not _by_name(one[0])]
 
 
 def includes(text: str) -> list[str]:

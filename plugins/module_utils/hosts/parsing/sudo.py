@@ -11,6 +11,7 @@ import typing as t
 _FIELD = re.compile(
     r"^    (RunAsUsers|RunAsGroups|Options|Cwd|Chroot|Role|Type|NotBefore|NotAfter|Timeout|Commands): ?(.*)$"
 )
+_SECTION = re.compile(r"(Matching|Runas) .*[Dd]efaults .*:$")
 _REFUSED = re.compile(r"is not allowed to run sudo on ")
 
 
@@ -31,6 +32,27 @@ def rules(printed: str) -> list[dict[str, t.Any]]:
     if not found and not _REFUSED.search(printed):
         raise ValueError("sudo said neither which commands an account may run nor that it may run none")
     return found
+
+
+def defaults(printed: str) -> list[str]:
+    """The settings that hold for the account, in their order; those for commands and other accounts with whose."""
+    found: list[str] = []
+    section, held = "", ""
+    # the last section ends with what the account may run
+    for line in [*printed.splitlines(), ""]:
+        if match := _SECTION.match(line):
+            section, held = match.group(1), ""
+        elif section and line.startswith((" ", "\t")):
+            held = f"{held} {line.strip()}"
+        elif section:
+            found += _settings(held) if section == "Matching" else re.split(r"\s+(?=Defaults\S)", held)
+            section = ""
+    return [one.strip() for one in found if one.strip()]
+
+
+def _settings(held: str) -> list[str]:
+    """One by one: a comma is in quotation marks, or behind a backslash, where it parts nothing."""
+    return re.findall(r'(?:\\.|"[^"]*"|[^,"\\])+', held)
 
 
 def _set(entry: dict[str, t.Any], name: str, value: str) -> None:
