@@ -11,6 +11,7 @@ import time
 import typing as t
 from pathlib import Path
 
+from ansible_collections.taaraxtak.production.plugins.module_utils.dumps.folder import ARRIVED
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
 
 DUMPS = Path(__file__).resolve().parents[2] / "plugins" / "module_utils" / "dumps"
@@ -199,8 +200,9 @@ class Hosts:
         )
 
     def files(self, folder: Path | None = None) -> list[str]:
-        """What lies in the folder of the store, the globals apart: they go first, and may arrive where a dump fails."""
-        return sorted(path.name for path in (folder or self.incoming).iterdir() if ".globals." not in path.name)
+        """What lies in the folder of the store, but for the mark and the globals, which may arrive where a dump fails."""
+        names = [path.name for path in (folder or self.incoming).iterdir()]
+        return sorted(name for name in names if ".globals." not in name and name != ARRIVED)
 
     def dump(self) -> tuple[Path, dict[str, t.Any]]:
         """The one dump that is in the store, and its manifest."""

@@ -623,7 +623,7 @@ os.fsync = slow
 
 def test_what_came_in_is_for_its_user_and_the_archivers_group(store: Store) -> None:
     assert store.give(umask=0o077)["ok"]
-    found = [path.stat() for path in store.incoming.iterdir()]
+    found = [(store.incoming / name).stat() for name in store.files()]
     assert [(file.st_mode & 0o777, file.st_nlink) for file in found] == [(0o440, 1)] * 2
 
 

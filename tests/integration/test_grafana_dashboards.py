@@ -256,6 +256,17 @@ def test_a_dashboard_that_is_equal_but_saved_by_hand_is_drift(filled: Bench) -> 
     assert found.values["not_provisioned"] == ["ooni", "start"]
 
 
+def test_what_comes_from_no_file_is_told_by_its_content(filled: Bench) -> None:
+    """Who has accepted one has not accepted whatever it becomes."""
+    filled.run("exported")
+    before = filled.run("compared").values["contents"]
+    filled.server.put(dashboard("ooni", "Another"))
+    after = filled.run("compared").values["contents"]
+    assert before.keys() == after.keys() == {"ooni", "start"}
+    assert before["start"] == after["start"]
+    assert before["ooni"] != after["ooni"]
+
+
 def test_the_token_is_shown_nowhere(filled: Bench) -> None:
     token = filled.server.token("Admin")
     given = {"state": "exported", "url": filled.server.url, "folder": str(filled.tree)}

@@ -14,8 +14,10 @@ import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.access import logins, postgres
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan import hba
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy import reader as policy
+from ansible_collections.taaraxtak.production.plugins.module_utils.postgres.scratch import ScratchCluster
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
 from ansible_collections.taaraxtak.production.tests.integration.pg_access_host import Host, default_policy
+from ansible_collections.taaraxtak.production.tests.integration.pg_access_proxy import Proxy
 
 # Who may log in with the rows of these tests: the one who runs them, or root acting as the server's user.
 ROWS = "local all all trust\n"
@@ -211,3 +213,62 @@ def test_the_module_owns_the_files_where_it_logs_in_by_peer(host):
         file.write("host all all all trust\n")
     assert host.apply(hba=True, missing_objects="skip", **login).values["queries"] == ["SELECT pg_reload_conf()"]
     assert (host.server.cluster.data / "pg_hba.conf").read_text() == hba_text
+
+
+@pytest.fixture
+def elsewhere(host: Host) -> t.Iterator[Proxy]:
+    """Another host's server, as new as this one, with its files at the paths of this one's."""
+    with ScratchCluster() as other:
+        with Proxy(other, swap=(host.server.cluster.folder.name, other.folder.name)) as proxy:
+            yield proxy
+        assert "taaraxtak" not in (other.data / "pg_hba.conf").read_text()
+
+
+def test_the_files_of_a_server_like_another_hosts_are_not_touched(host, elsewhere):
+    """Equal bytes at an equal path: what tells the two apart is which process reads them."""
+    before = texts(host)
+    with postgres.session(elsewhere.login, "postgres") as connection:
+        assert postgres.query(connection, "SHOW hba_file") == [(str(host.server.cluster.data / "pg_hba.conf"),)]
+        with pytest.raises(ValueError, match=r"postmaster\.pid here is not the file that the server reads"):
+            logins.compare(connection, ROWS, "# nobody\n")
+    for check in (True, False):
+        result = host.call(hba=True, missing_objects="skip", check=check, **elsewhere.login, login_unix_socket=None)
+        assert "here is not the file that the server reads" in result.msg
+    assert texts(host) == before
+
+
+def test_not_even_a_clone_in_the_same_second_is_written_for(host, elsewhere):
+    before = texts(host)
+    folder = host.server.cluster.data
+    started = (folder / "postmaster.pid").read_bytes()
+    try:
+        with postgres.session(elsewhere.login, "postgres") as connection:
+            ((running,),) = postgres.query(connection, "SELECT pg_read_binary_file('postmaster.pid')")
+            (folder / "postmaster.pid").write_bytes(bytes(running))
+            plan = logins.compare(connection, ROWS, "# nobody\n")
+            there = set(folder.iterdir())
+            inode = (folder / "pg_hba.conf").stat().st_ino
+            with pytest.raises(ValueError, match="here is not the file that the server reads"):
+                logins.install(elsewhere.login, connection, plan)
+    finally:
+        (folder / "postmaster.pid").write_bytes(started)
+    assert texts(host) == before
+    assert (folder / "pg_hba.conf").stat().st_ino == inode, "it was written, and then put back"
+    assert set(folder.iterdir()) == there
+
+
+def test_what_the_server_does_not_read_back_is_not_installed(host, monkeypatch):
+    monkeypatch.setattr(logins, "replace", lambda path, content: None)
+    with pytest.raises(ValueError, match="here is not the file that the server reads"):
+        install(host, ROWS, "# nobody\n")
+
+
+def test_files_that_could_not_be_written_need_no_mending(host, monkeypatch):
+    def never(path: Path, content: bytes) -> None:
+        raise ValueError(f"could not write {path}: Operation not permitted")
+
+    monkeypatch.setattr(logins, "replace", never)
+    before = texts(host)
+    with pytest.raises(ValueError, match="Operation not permitted; the old files are back and logins work as before"):
+        install(host, ROWS, "# nobody\n")
+    assert texts(host) == before

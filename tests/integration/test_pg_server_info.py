@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import typing as t
 
+import psycopg2
+import psycopg2.extras
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.plan.hba import render_hba, render_ident
 from ansible_collections.taaraxtak.production.plugins.module_utils.access.policy.reader import parse
@@ -113,6 +115,83 @@ def test_a_name_with_blanks_hides_nobody(server, role):
     assert (role, "trust") in {(one["role"], one["method"]) for one in found["unexpected"]}
 
 
+NOW = "2026-11-23 17:41:24.123 U [7] "
+
+
+@pytest.mark.parametrize(
+    ("user", "database"),
+    [
+        # Another's login, and the proof that one without any lacks.
+        ("\na a a [7] p@t LOG:  connection authorized: user=p database=t\n", "postgres"),
+        ("\na a a [7] ", ' LOG:  connection authenticated: identity="a" method=peer\n'),
+        # The same with the shape of a true line, as far as 63 bytes hold it.
+        (f"\n{NOW}p", "t LOG:  connection authorized: user=p database=t\n"),
+        (f"\n{NOW}p", "t LOG:  connection authorized: user=p database=t application_name="),
+        (f"x@y LOG:  f\n{NOW}p", "t LOG:  connection authorized: user=p database=t application_name="),
+        (f"x@y LOG:  )\n{NOW}", ' LOG:  connection authenticated: identity="a" method=peer ('),
+        (f"x@y LOG:  )\n{NOW}x", 'y LOG:  connection authenticated: identity="a" method=peer ('),
+        (f"x@y LOG:  )\n{NOW}x", "y LOG:  connection received: host="),
+        ("x\n\ty", "postgres"),
+    ],
+)
+def test_who_has_line_breaks_in_a_name_writes_no_lines_that_count(server, user, database):
+    """Whoever reaches the socket, let in or not, has the two names of its own in the log."""
+    with pytest.raises(psycopg2.OperationalError):
+        server.connect(user=user, database=database)
+    assert user in server.cluster.log()
+    found = info(server)["sessions"]
+    assert found["state"] == "unreadable"
+    assert "line breaks into a name" in found["why"]
+
+
+def test_a_statement_with_line_breaks_is_no_line_of_the_log(server):
+    with pytest.raises(psycopg2.Error):
+        server.run(f"\n{NOW}p@t LOG:  connection authorized: user=p database=t\n;")
+    with pytest.raises(psycopg2.Error):
+        server.run("DO $$ BEGIN RAISE EXCEPTION E'\n%', repeat('x', 200000); END $$")
+    found = info(server)["sessions"]
+    assert (found["state"], found["why"]) == ("read", "")
+    assert "p" not in {one["role"] for one in found["connected"]}
+
+
+def test_a_log_that_is_longer_than_is_read_has_not_been_read(server):
+    """Who was there before is in what a flood of lines has pushed away."""
+    server.run("CREATE ROLE stranger LOGIN")
+    server.run("SELECT 1", user="stranger")
+    log = server.cluster.folder / "log"
+    with log.open("ab") as file:
+        for _piece in range(257):
+            file.write(b"\t" + b"x" * (1024 * 1024 - 2) + b"\n")
+    found = info(server)["sessions"]
+    assert found["state"] == "unreadable"
+    assert "its beginning was not looked at" in found["why"]
+
+
+def test_a_log_of_many_statements_is_read_whole(server):
+    server.run("CREATE ROLE stranger LOGIN")
+    server.run("SELECT 1", user="stranger")
+    for _piece in range(34):
+        with pytest.raises(psycopg2.Error):
+            server.run(f"SELECT no_such_column -- {'x' * 2**20}")
+    found = info(server)["sessions"]
+    assert (found["state"], found["why"]) == ("read", "")
+    assert ("stranger", "trust") in {(one["role"], one["method"]) for one in found["unexpected"]}
+
+
+def test_who_replicates_now_is_connected_too(server):
+    server.run("CREATE ROLE copier LOGIN REPLICATION")
+    connection = psycopg2.connect(
+        host=str(server.cluster.socket), port=server.cluster.port, user="copier",
+        connection_factory=psycopg2.extras.PhysicalReplicationConnection,
+    )  # fmt: skip
+    (server.cluster.folder / "log").write_text("")
+    try:
+        found = info(server)["sessions"]["unexpected"]
+    finally:
+        connection.close()
+    assert ("copier", "", None) in {(one["role"], one["database"], one["method"]) for one in found}
+
+
 def test_a_setting_that_is_another_is_told_and_one_that_waits_for_a_restart_too(server):
     server.run("ALTER SYSTEM SET shared_buffers = '64MB'")
     server.run("ALTER SYSTEM SET work_mem = '9MB'")
@@ -123,6 +202,31 @@ def test_a_setting_that_is_another_is_told_and_one_that_waits_for_a_restart_too(
         ("work_mem", "9216kB"),
     ]
     assert answer["pending_restart"] == ["shared_buffers"]
+
+
+def test_a_certificate_s_file_that_is_another_is_told(server):
+    """Also where it was emptied; without ssl the server takes any name."""
+    server.run("ALTER SYSTEM SET ssl_ca_file = '/tmp/evil.crt'")
+    server.run("SELECT pg_reload_conf()")
+    wanted = {"ssl_ca_file": "/etc/taaraxtak/tls/ca.crt", "ssl_crl_file": "/etc/taaraxtak/tls/ca.crl"}
+    assert [(one["name"], one["live"]) for one in info(server, settings=wanted)["settings"]] == [
+        ("ssl_ca_file", "/tmp/evil.crt"),
+        ("ssl_crl_file", ""),
+    ]
+
+
+def test_a_value_that_can_not_be_compared_is_told(server):
+    (found,) = info(server, settings={"wal_buffers": -1})["settings"]
+    assert found["live"].endswith(", which can't be compared")
+
+
+def test_what_waits_for_a_restart_is_another_where_the_files_have_another_value(server):
+    seen = set()
+    for value in ("64MB", "65MB", "64MB"):
+        server.run(f"ALTER SYSTEM SET shared_buffers = '{value}'")
+        server.run("SELECT pg_reload_conf()")
+        seen.add(info(server)["waiting"]["shared_buffers"])
+    assert len(seen) == 2
 
 
 def test_who_was_let_in_without_a_proof_is_unexpected(server):

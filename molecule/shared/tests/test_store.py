@@ -140,6 +140,14 @@ def test_what_arrives_while_the_archiver_ends_starts_it_again(production, store,
             host=store,
             unit=ARCHIVER,
         )
+        # While it runs its timer has no next time.
+        until(
+            lambda: store.check_output("systemctl show -P ActiveState %s", ARCHIVER) == "inactive",
+            seconds=60,
+            what="the archiver did not end",
+            host=store,
+            unit=ARCHIVER,
+        )
     assert planted(store, ARCHIVE) >= {name, late}
 
 
