@@ -162,6 +162,10 @@ not_provisioned:
   returned: O(state=compared)
   type: list
   elements: str
+contents:
+  description: For each uid of RV(added) and RV(not_provisioned) a digest of what the server has there.
+  returned: O(state=compared)
+  type: dict
 equal:
   description: Whether nothing differs and every dashboard of the server comes from files.
   returned: O(state=compared)
@@ -192,6 +196,8 @@ dashboards:
 """
 
 import functools
+import hashlib
+import json
 import typing as t
 from pathlib import Path
 
@@ -362,11 +368,17 @@ def compare(module: AnsibleModule) -> Answer:
         "updated": found.changed,
         "removed": found.gone,
         "not_provisioned": found.not_provisioned,
+        "contents": {uid: digest(live[uid]) for uid in sorted({*found.added, *found.not_provisioned})},
         "differences": differences,
         "dashboards": len(served),
         "notes": notes,
         "diff": [{"prepared": text} for text in differences.values()],
     }
+
+
+def digest(one: document.Dashboard) -> str:
+    """The same for a dashboard with the same content in the same folder."""
+    return hashlib.sha256(json.dumps([one.folder, one.data], sort_keys=True).encode()).hexdigest()
 
 
 def main() -> None:

@@ -17,7 +17,8 @@ description:
   - Who was connected is in the server's log, where C(log_connections) is on (from 18 on at least C(receipt),
     C(authentication) and C(authorization)), C(log_line_prefix) is Debian's, C(log_destination) has C(stderr),
     C(log_min_messages) is below C(fatal), and C(logging_collector) is off or O(log) is given. The log of now and the
-    one before are read, of each the last 32 MiB.
+    one before are read. Where one is longer than 256 MiB, or has a line that is no message of the server's, such as
+    names with line breaks make them, RV(sessions) says that it is C(unreadable).
 options:
   policy:
     description: The access policy, as described in the collection's C(docs/policy.md).
@@ -81,7 +82,9 @@ login_files:
   returned: success
   type: dict
 settings:
-  description: The settings that are not as they are wanted, with C(name), C(wanted) and C(live).
+  description:
+    - The settings that are not as they are wanted, with C(name), C(wanted) and C(live).
+    - One whose two values can't be compared from here is among them, and C(live) says so.
   returned: success
   type: list
   elements: dict
@@ -90,11 +93,15 @@ pending_restart:
   returned: success
   type: list
   elements: str
+waiting:
+  description: By the name of each of these a digest of the value that the server's files have for it.
+  returned: success
+  type: dict
 sessions:
   description:
     - Who is and was C(connected), with C(role), C(database), C(address), C(identity) and C(method), and which of them
       are C(unexpected) by the policy. Of those that are connected now it is not known who they proved to be.
-    - RV(ignore:state) is C(unreadable) where nobody knows who was; RV(ignore:why) says why.
+    - RV(ignore:state) is C(unreadable) where nobody knows who else was; RV(ignore:why) says why.
   returned: success
   type: dict
 """
