@@ -200,7 +200,7 @@ class Hosts:
         )
 
     def files(self, folder: Path | None = None) -> list[str]:
-        """What lies in the folder of the store, but for the mark and the globals, which may arrive where a dump fails."""
+        """What lies in the folder of the store, but for the mark and the globals, which may come where a dump fails."""
         names = [path.name for path in (folder or self.incoming).iterdir()]
         return sorted(name for name in names if ".globals." not in name and name != ARRIVED)
 
