@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import configparser
-import json
 import re
 import subprocess
 import sys
@@ -22,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from plugins.module_utils.access.policy.reader import problems as policy_problems  # noqa: E402 - the path is set above
+from plugins.module_utils.project.installed import version  # noqa: E402 - the path is set above
 from plugins.module_utils.project.pin import DIFFERS, FITS, fits, judged  # noqa: E402 - the path is set above
 from plugins.module_utils.project.values import Option, expressed  # noqa: E402 - the path is set above
 from plugins.module_utils.project.variables import Setting, known, problems  # noqa: E402 - the path is set above
@@ -47,14 +47,6 @@ PODMAN = "and `make up` installs it" if MAKE else "and a checkout of the collect
 # What is said of a thing: it is well; it has to be mended; it is good to know.
 WELL, BAD, NOTE = "ok", "!!", "--"
 Said = tuple[str, str]
-
-
-def this_version(root: Path = ROOT) -> str:
-    """The version of the collection that this file lies in."""
-    if (root / "galaxy.yml").exists():
-        return str(read(root / "galaxy.yml")["version"])
-    held = json.loads((root / "MANIFEST.json").read_text(encoding="utf-8"))
-    return str(held["collection_info"]["version"])
 
 
 def read(path: Path) -> t.Any:
@@ -100,7 +92,7 @@ def of_pin(project: Path) -> Said:
         held = read(project / "requirements.yml")
     except FileNotFoundError:
         return BAD, "there is no requirements.yml: write there which version of the collection the project works with"
-    verdict, said = judged(held, this_version())
+    verdict, said = judged(held, version(ROOT, read))
     return {FITS: WELL, DIFFERS: BAD}.get(verdict, NOTE), said
 
 

@@ -38,7 +38,6 @@ _raw:
   elements: str
 """
 
-import json
 import typing as t
 from pathlib import Path
 
@@ -46,6 +45,7 @@ import yaml
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
+from ..module_utils.project.installed import version
 from ..module_utils.project.pin import DIFFERS, judged
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,8 +62,7 @@ class LookupModule(LookupBase):
 def _problem(project: Path) -> str:
     requirements = project.resolve() / "requirements.yml"
     try:
-        held = yaml.safe_load(requirements.read_text(encoding="utf-8"))
-        verdict, said = judged(held, _version())
+        verdict, said = judged(_read(requirements), version(ROOT, _read))
     except FileNotFoundError:
         return f"There is no {requirements}: write there which version of the collection the project works with."
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -71,8 +70,5 @@ def _problem(project: Path) -> str:
     return f"The project in {requirements.parent} works with another version: {said}." if verdict == DIFFERS else ""
 
 
-def _version() -> str:
-    # An installed collection has a manifest in place of galaxy.yml.
-    if (ROOT / "galaxy.yml").exists():
-        return str(yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["version"])
-    return str(json.loads((ROOT / "MANIFEST.json").read_text(encoding="utf-8"))["collection_info"]["version"])
+def _read(path: Path) -> t.Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
