@@ -147,12 +147,16 @@ def policed(folder: Path) -> t.Iterator[Host]:
         yield host
 
 
-# For the tests of the command, which import both.
+# For the tests of the command, which import them.
 SECRET = "s3cret-of-the-tests"
 VERIFIER = (
     "SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$"
     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 )
+
+
+def may_delete(host: Host) -> bool:
+    return bool(host.sql("SELECT has_table_privilege('grafanareader', 'measurement', 'DELETE')")[0][0])
 
 
 @pytest.fixture(scope="module")

@@ -8,18 +8,17 @@ import typing as t
 import pytest
 from ansible_collections.taaraxtak.production.plugins.module_utils.audit.grid import grids
 from ansible_collections.taaraxtak.production.tests.integration.conftest import run_module
-from ansible_collections.taaraxtak.production.tests.integration.pg_access_host import Host, policed
+from ansible_collections.taaraxtak.production.tests.integration.pg_access_host import (
+    Host,
+    host,
+)
 from ansible_collections.taaraxtak.production.tests.integration.test_audit_report import with_access
+
+__all__ = ["host"]
 
 GATHER = ["matrix", "effective", "findings", "probes"]
 # Roles that are there for longer than a test would be in the way of others': one server for this file.
 STRANGER = '"<script>alert(1)</script>"'
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Host]:
-    with policed(tmp_path_factory.mktemp("host")) as one:
-        yield one
 
 
 def audited(host: Host, folder: t.Any) -> tuple[dict[str, t.Any], dict[str, t.Any]]:

@@ -13,21 +13,17 @@ from ansible_collections.taaraxtak.production.tests.integration.pg_access_host i
     TABLES,
     Host,
     default_policy,
-    policed,
+    host,
     warned,
 )
+
+__all__ = ["host"]
 
 DENIED = "42501"
 CATALOGUES = (
     "pg_authid pg_auth_members pg_database pg_db_role_setting pg_namespace pg_class pg_attribute pg_proc"
     " pg_default_acl pg_shdepend"
 )
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Host]:
-    with policed(tmp_path_factory.mktemp("host")) as one:
-        yield one
 
 
 @pytest.fixture

@@ -15,18 +15,14 @@ from ansible_collections.taaraxtak.production.tests.integration.pg_access_host i
     FAILED,
     SECRET,
     VERIFIER,
-    Host,
     call,
     command,
     default_policy,
     host,
+    may_delete,
 )
 
 __all__ = ["command", "host"]
-
-
-def may_delete(host: Host) -> bool:
-    return bool(host.sql("SELECT has_table_privilege('grafanareader', 'measurement', 'DELETE')")[0][0])
 
 
 def test_a_server_that_is_as_the_policy_says_is_clean(command):

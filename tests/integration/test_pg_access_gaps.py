@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import typing as t
-
 import pytest
 from ansible_collections.taaraxtak.production.tests.integration.pg_access_host import (
-    Host,
     default_policy,
-    policed,
+    host,
 )
 
+__all__ = ["host"]
+
 DENIED = "42501"
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Host]:
-    with policed(tmp_path_factory.mktemp("host")) as one:
-        yield one
 
 
 def test_a_typing_error_in_except_leaves_the_private_table_private(host):

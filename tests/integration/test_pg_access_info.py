@@ -6,15 +6,16 @@ import typing as t
 
 import pytest
 from ansible_collections.taaraxtak.production.tests.integration.conftest import Server
-from ansible_collections.taaraxtak.production.tests.integration.pg_access_host import Host, default_policy, policed
+from ansible_collections.taaraxtak.production.tests.integration.pg_access_host import (
+    Host,
+    default_policy,
+    host,
+    policed,
+)
+
+__all__ = ["host"]
 
 WORDS = ("connect", "read", "insert", "change", "delete", "truncate", "ddl", "temp")
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Host]:
-    with policed(tmp_path_factory.mktemp("host")) as one:
-        yield one
 
 
 def matrix(host: Host) -> dict[tuple[str, str], tuple[t.Any, ...]]:

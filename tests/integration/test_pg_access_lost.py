@@ -11,6 +11,7 @@ from ansible_collections.taaraxtak.production.tests.integration.pg_access_host i
     FAILED,
     Command,
     Host,
+    may_delete,
     policed,
 )
 from ansible_collections.taaraxtak.production.tests.integration.pg_access_proxy import Proxy
@@ -34,10 +35,6 @@ def host(policed_host: Host) -> t.Iterator[Host]:
 @pytest.fixture
 def command(host: Host, tmp_path: Path) -> Command:
     return Command(host, tmp_path)
-
-
-def may_delete(host: Host) -> bool:
-    return bool(host.sql("SELECT has_table_privilege('grafanareader', 'measurement', 'DELETE')")[0][0])
 
 
 @pytest.mark.parametrize("after", [True, False])
