@@ -213,7 +213,7 @@ sanity: venv-dev ## ansible-test sanity, on a copy of what git tracks
 	python tools/sanity.py
 
 # Four to forty minutes each; grafana-real needs Grafana's package. Each has its target: make molecule-NAME.
-LONG := adopt drift host incident lifecycle linode restore split stores
+LONG := adopt drift existing host incident lifecycle linode restore split stores
 
 molecule: venv-dev images packages-dumps build/openssh-server ## The scenarios that are short enough, and a dozen faults, on real systemd hosts, two at a time
 	python tools/scenarios.py $(filter-out $(LONG) grafana-real,$(SCENARIOS)) faults
@@ -225,6 +225,8 @@ molecule-grafana-real: export GRAFANA_KEY := $(if $(GRAFANA_KEY),$(abspath $(GRA
 molecule-linode: export LINODE_OPENAPI := $(if $(LINODE_OPENAPI),$(abspath $(LINODE_OPENAPI)))
 molecule-linode: packages-dumps build/openssh-server $(if $(LINODE_OPENAPI),build/prism)
 molecule-stores: packages-dumps build/s3rver
+# SUITE=bookworm: on Debian 12.
+molecule-adopt: export SUITE := $(SUITE)
 $(addprefix molecule-,$(SCENARIOS)): molecule-%: venv-dev images
 	molecule test --scenario-name $*
 

@@ -12,14 +12,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 REPORTS = ROOT / "build" / "adopt"
 OLD, NEW = "collect.service", "taaraxtak-collector.service"
-HBA = "/etc/postgresql/17/old/pg_hba.conf"
+HBA = "/etc/postgresql/*/old/pg_hba.conf"  # of whichever version Debian has
 # Of the Grafana that is there: what its database keeps is encrypted by it.
 KEY = "planted-key-of-before"
 # Whatever a step or its way back may change of what was there.
 LOOK = {
     "passwords": "getent shadow ops nightly",
     "hba": f"cat {HBA}",
-    "ident": "cat /etc/postgresql/17/old/pg_ident.conf",
+    "ident": "cat /etc/postgresql/*/old/pg_ident.conf",
     "cron": "cat /var/spool/cron/crontabs/nightly",
     "sudo": "cat /etc/sudoers.d/nightly /etc/sudoers.d/ops",
     "sshd": "sshd -T",
