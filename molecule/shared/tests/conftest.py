@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import re
+import subprocess
 import tempfile
 import time
 import typing as t
@@ -181,11 +182,21 @@ def commands(request: t.Any) -> list[str]:
     return block[1].splitlines()
 
 
+def _of_the_scenario() -> dict[str, t.Any]:
+    given = sorted((ROOT / "molecule" / os.environ["MOLECULE_SCENARIO_NAME"] / "vars").glob("*.yml"))
+    return {"inventories": [ROOT / "inventory" / "local"], "given": given}
+
+
+@pytest.fixture(scope="session")
+def attempt() -> t.Callable[..., subprocess.CompletedProcess[str]]:
+    """acting.attempt on the scenario's hosts, with the scenario's variables."""
+    return functools.partial(acting.attempt, **_of_the_scenario())
+
+
 @pytest.fixture(scope="session")
 def play() -> t.Callable[..., str]:
     """acting.play on the scenario's hosts, with the scenario's variables."""
-    given = sorted((ROOT / "molecule" / os.environ["MOLECULE_SCENARIO_NAME"] / "vars").glob("*.yml"))
-    return functools.partial(acting.play, inventories=[ROOT / "inventory" / "local"], given=given)
+    return functools.partial(acting.play, **_of_the_scenario())
 
 
 # A request to Grafana from its own host, where alone it listens. The password goes in by a file and stays there.

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
-from pathlib import Path
+import typing as t
 
-from acting import attempt
-
-ROOT = Path(__file__).resolve().parents[3]
+import pytest
 
 
-def migrate(*options: str) -> subprocess.CompletedProcess:
+@pytest.fixture
+def migrate(attempt: t.Callable[..., t.Any]) -> t.Callable[..., subprocess.CompletedProcess[str]]:
     """Run migrate.yml on the hosts of this scenario."""
-    return attempt("playbooks/migrate.yml", *options, inventories=[ROOT / "inventory" / "local"])
+    return functools.partial(attempt, "playbooks/migrate.yml")
 
 
-def test_a_migration_that_is_already_there_changes_nothing(tmp_path):
+def test_a_migration_that_is_already_there_changes_nothing(tmp_path, migrate):
     file = tmp_path / "nothing.sql"
     file.write_text("ALTER TABLE public.provider_marketshare ADD COLUMN planted text;\n")
     done = migrate("-e", f"migration={file}")
@@ -23,7 +23,7 @@ def test_a_migration_that_is_already_there_changes_nothing(tmp_path):
     assert "changed=0" in done.stdout.split("PLAY RECAP")[1]
 
 
-def test_a_migration_that_leads_elsewhere_is_rolled_back_and_named(tmp_path, dba, postgres):
+def test_a_migration_that_leads_elsewhere_is_rolled_back_and_named(tmp_path, dba, postgres, migrate):
     # The live tables are made to differ, so that the migration is run; it does not lead back to schema.sql.
     made = dba.commit("SET ROLE taaraxtak_owner; ALTER TABLE public.provider_marketshare ADD COLUMN planted text")
     assert made.rc == 0, made.stderr
@@ -45,7 +45,7 @@ def test_a_migration_that_leads_elsewhere_is_rolled_back_and_named(tmp_path, dba
     assert "planted_too" in done.stdout + done.stderr
 
 
-def test_it_asks_for_the_file():
+def test_it_asks_for_the_file(migrate):
     done = migrate()
     assert done.returncode != 0
     assert "Which change? Name the SQL file" in done.stdout + done.stderr
