@@ -13,8 +13,9 @@ short_description: Name the dumps of one store that another has to have and has 
 version_added: 0.4.0
 positional: new
 description:
-  - Each store is brought dumps by names of its own. What came to the old one since the new one's first need not be
-    in the new one, where that was brought the same within half a day.
+  - What the old store has up to the newest dump that both have must be in the new one. Each is brought dumps by names
+    of its own; of what came to the old one later, the new one needs one of the same host, database and kind that was
+    begun within half a day.
 options:
   _input:
     description: C(dumps) of M(taaraxtak.production.dump_info) of the old store.

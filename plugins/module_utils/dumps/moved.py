@@ -11,6 +11,7 @@ import typing as t
 from .names import SAVED, read_utc
 
 Row = t.Mapping[str, t.Any]
+GROUP = ("database", "kind", "signer")
 # Of daily dumps the one of the same run lies within this.
 NEAR = dt.timedelta(hours=12)
 
@@ -18,22 +19,31 @@ NEAR = dt.timedelta(hours=12)
 def lacking(old: t.Iterable[Row], new: t.Iterable[Row]) -> list[str]:
     """The names of the dumps of *old* that *new* has to have and has not; rows as dump_info gives them.
 
-    Each store gets dumps of its own, by other names: what came to the old one since the new one's first need not be
-    there where the new one was brought the same within NEAR. Rows that were saved have one name in all stores.
+    What *old* has up to the newest that both have must be in *new*, archived and, where it is signed, signed. Each
+    store gets dumps of its own, by other names: of what came to *old* later, *new* needs one of the same host,
+    database and kind that was begun within NEAR. Rows that were saved have one name in all stores. What *old* has not
+    archived yet is in no other store.
     """
-    theirs, ours = ([row for row in rows if row["archived"]] for rows in (old, new))
-    known, shared = {row["name"] for row in ours}, {row["name"] for row in theirs}
-    own: dict[tuple[str, str], list[dt.datetime]] = {}
-    for row in ours:
-        if row["name"] not in shared and row["signed"] and row["kind"] != SAVED:
-            own.setdefault((row["database"], row["kind"]), []).append(read_utc(row["started"]))
-    return [
-        row["name"]
-        for row in theirs
-        if row["name"] not in known
-        and not _beside(read_utc(row["started"]), own.get((row["database"], row["kind"]), []))
-    ]
+    theirs, here = list(old), [row for row in new if row["archived"]]
+    signed = {(row["name"], row["signer"]) for row in here if row["signed"]}
+    alike = {(row["name"], row["sha256"]) for row in here}
+    shared: list[Row] = []
+    missing: list[Row] = []
+    for row in theirs:
+        known = (row["name"], row["signer"]) in signed if row["signed"] else (row["name"], row["sha256"]) in alike
+        (shared if known else missing).append(row)
+    names = {row["name"] for row in theirs}
+    own = [row for row in here if row["signed"] and row["kind"] != SAVED and row["name"] not in names]
+    return [row["name"] for row in missing if not _beside(row, _starts(shared, row), _starts(own, row))]
 
 
-def _beside(started: dt.datetime, own: t.Sequence[dt.datetime]) -> bool:
-    return bool(own) and min(own) <= started and any(abs(at - started) < NEAR for at in own)
+def _starts(rows: t.Iterable[Row], of: Row) -> list[dt.datetime]:
+    """When the *rows* of the same host, database and kind were begun."""
+    return [read_utc(row["started"]) for row in rows if all(row[key] == of[key] for key in GROUP)]
+
+
+def _beside(row: Row, shared: t.Sequence[dt.datetime], own: t.Sequence[dt.datetime]) -> bool:
+    started = read_utc(row["started"])
+    # Where the two have nothing in common, what is from before the first of its own was not brought to both.
+    later = started > max(shared) if shared else bool(own) and started >= min(own)
+    return later and any(abs(at - started) < NEAR for at in own)
