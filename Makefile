@@ -213,7 +213,7 @@ sanity: venv-dev ## ansible-test sanity, on a copy of what git tracks
 	python tools/sanity.py
 
 # Four to forty minutes each; grafana-real needs Grafana's package. Each has its target: make molecule-NAME.
-# Of the others two are the longest, so that they begin.
+# Of the others, the two longest begin.
 FIRST := default bookworm
 LONG := adopt drift existing host incident lifecycle linode restore split stores
 

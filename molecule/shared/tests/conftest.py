@@ -183,7 +183,7 @@ def commands(request: t.Any) -> list[str]:
 
 
 def _of_the_scenario() -> dict[str, t.Any]:
-    given = sorted((ROOT / "molecule" / os.environ["MOLECULE_SCENARIO_NAME"] / "vars").glob("*.yml"))
+    given = sorted((ROOT / "molecule" / os.environ.get("MOLECULE_SCENARIO_NAME", "up") / "vars").glob("*.yml"))
     return {"inventories": [ROOT / "inventory" / "local"], "given": given}
 
 

@@ -133,8 +133,11 @@ def test_the_catalogue_refuses_another_database_too(postgres, database):
     assert granted.stdout.strip() == "0"
 
 
-def test_nothing_listens_on_the_network(production):
-    assert not [socket for socket in production.socket.get_listening_sockets() if socket.endswith(":5432")]
+def test_nothing_listens_on_the_network(production, postgres):
+    port = int(postgres.commit("SHOW port").stdout)
+    sockets = production.socket.get_listening_sockets()
+    assert f"unix:///var/run/postgresql/.s.PGSQL.{port}" in sockets
+    assert not [socket for socket in sockets if socket.endswith(f":{port}")]
 
 
 def test_the_owner_logs_in_from_nowhere(postgres):

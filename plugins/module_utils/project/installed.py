@@ -10,8 +10,12 @@ from pathlib import Path
 
 
 def version(root: Path, read: t.Callable[[Path], t.Any]) -> str:
-    """The version in *root*, a checkout or a package's folder. *read* gives what a YAML file holds, so JSON's too."""
-    if (root / "galaxy.yml").exists():
+    """The version in *root*, a checkout or a package's folder. *read* gives what a file of YAML, or JSON, holds.
+
+    It raises FileNotFoundError where there is none.
+    """
+    try:
         return str(read(root / "galaxy.yml")["version"])
-    # An installed collection has a manifest in place of it.
-    return str(read(root / "MANIFEST.json")["collection_info"]["version"])
+    except FileNotFoundError:
+        # An installed collection has a manifest in place of it.
+        return str(read(root / "MANIFEST.json")["collection_info"]["version"])
