@@ -206,8 +206,10 @@ unit: venv-dev ## The core, by tables and properties
 contract: venv-dev ## What the parts promise each other and the README promises its readers
 	python -m pytest tests/contract -n auto --dist loadfile
 
+# They wait for servers and for each other's programs: with a worker for each core, a quarter of the cores is idle.
+WORKERS = $(shell expr $$(nproc) '*' 3 / 2)
 integration: venv-dev packages-postgres packages-browser build/openssh-server build/s3rver ## The modules against a real PostgreSQL; the audit's page in a browser
-	python -m pytest tests/integration -n auto --dist worksteal
+	python -m pytest tests/integration -n $(WORKERS) --dist worksteal
 
 sanity: venv-dev ## ansible-test sanity, on a copy of what git tracks
 	python tools/sanity.py
