@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import signal
@@ -108,7 +109,11 @@ def started(tmp_path):
     process = subprocess.Popen(tool, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
     yield process, tool
-    process.kill()
+    if process.poll() is None:
+        # The playbook has a session of its own, and would outlive the tool.
+        session = os.getsid(int((tmp_path / "pid").read_text()))
+        process.kill()
+        os.killpg(session, signal.SIGKILL)
     process.communicate()
 
 
